@@ -1,0 +1,54 @@
+# make demo     set up, fetch FashionMNIST, train a linear baseline and TinyVGG, compare them
+# make install  the environment alone, in .venv
+# make test     the environment with the test tools, then the whole suite
+# make lint     format, lint, types, import rules
+# make bench    measure speed against the textbook loop (several minutes)
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+JOBS ?= 2
+
+.PHONY: demo install install-test test lint bench clean
+
+demo: install
+	@data=fashion-mnist; \
+	$(BIN)/convscope data fetch fashion-mnist || { \
+		data=fashion-mnist-mini; echo "going on with $$data, the part of FashionMNIST that Convscope ships"; }; \
+	$(BIN)/convscope compare $$data linear tinyvgg_bn --epochs 3
+
+install: $(VENV)/.installed
+install-test: $(VENV)/.installed-test
+
+test: install-test
+	$(BIN)/python -m pytest --numprocesses $(JOBS)
+
+lint: install-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install
+	$(BIN)/python benchmarks/epoch.py
+
+clean:
+	rm -rf $(VENV) build src/*.egg-info
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Convscope needs Python 3.11 or newer: name one, for example make demo PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "Python's venv module is missing: sudo apt install python3-venv, then try again"; exit 1; }
+
+# torch goes first: with its version settled nothing else can bring in another one.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing into $(VENV); torch is large, the first time takes minutes"
+	@$(PIP) torch==$$(sed -n 's/^torch==//p' constraints.txt) numpy setuptools
+	@$(PIP) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	@$(PIP) --no-build-isolation --editable ".[test]"
+	@touch $@

@@ -1,0 +1,158 @@
+"""One training epoch of `tinyvgg_bn`: the textbook loop against Convscope, with memory, start-up and loading times.
+
+    python benchmarks/epoch.py            full FashionMNIST; writes results/epoch.csv beside this file
+    python benchmarks/epoch.py --quick    the mini set, one round; only prints
+
+The rounds are interleaved (each measures every engine once), so that a machine that slows down slows all of them;
+figures are medians over the rounds, and ratios are taken within a round first.
+"""
+
+import argparse
+import csv
+import io
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from convscope.files import write_text
+
+HERE = Path(__file__).parent
+ENGINES = ("textbook", "float32", "default")
+RESULTS = HERE / "results" / "epoch.csv"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the result."""
+
+    what: str
+    engine: str
+    unit: str
+    median: float
+    least: float
+    most: float
+    target: str = ""
+    """What it is meant to be, where something was promised."""
+
+    @classmethod
+    def over(cls, values: Sequence[float], what: str, engine: str, unit: str, target: str = "") -> "Figure":
+        return cls(what, engine, unit, statistics.median(values), min(values), max(values), target)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure an epoch of tinyvgg_bn against the textbook loop.")
+    parser.add_argument("--quick", action="store_true", help="the mini set, one round, nothing written")
+    parser.add_argument("--rounds", type=int, default=None, help="interleaved rounds (default: 3, quick 1)")
+    parser.add_argument("--threads", type=int, default=None, help="PyTorch's threads (default: its own choice)")
+    options = parser.parse_args()
+    data = "fashion-mnist-mini" if options.quick else "fashion-mnist"
+    rounds = options.rounds or (1 if options.quick else 3)
+
+    def measure(what: str, seed: int = 0) -> dict[str, Any]:
+        threads = [] if options.threads is None else ["--threads", str(options.threads)]
+        command = [sys.executable, str(HERE / "measure.py"), what, "--data", data, "--seed", str(seed), *threads]
+        answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        result: dict[str, Any] = json.loads(answer.splitlines()[-1])
+        return result
+
+    machine = describe(measure("environment"))
+    print(", ".join(f"{name} {value}" for name, value in machine.items()))
+    measure("load")  # fetches the data set, where need be, and warms the file cache
+    epochs: dict[str, list[dict[str, float]]] = {engine: [] for engine in ENGINES}
+    for seed in range(rounds):
+        for engine in ENGINES:
+            epochs[engine].append(measure(engine, seed))
+            speed = epochs[engine][-1]["images_per_second"]
+            print(f"round {seed + 1} of {rounds}, {engine}: {speed:,.0f} images/s", flush=True)
+    figures = [
+        *epoch_figures(epochs),
+        *loading_figures([measure("loading", seed) for seed in range(rounds)], epochs["default"]),
+        Figure.over([measure("load")["seconds"] for _ in range(5)], f"load {data}", "convscope", "s", "under 0.3"),
+        *start_up_figures(),
+    ]
+    for figure in figures:
+        target = f"  (target: {figure.target})" if figure.target else ""
+        print(f"{figure.what}, {figure.engine}: {figure.median:.4g} {figure.unit}{target}")
+    if not options.quick:
+        write_figures(figures, machine | {"rounds": rounds})
+        print(f"written: {RESULTS}")
+
+
+def epoch_figures(epochs: dict[str, list[dict[str, float]]]) -> Iterator[Figure]:
+    """Time, ratio, accuracy and memory of each engine."""
+    textbook = epochs["textbook"]
+    ratio_targets = {"float32": "at least 1.3", "default": "at least 3 where the CPU has bfloat16"}
+    for engine, results in epochs.items():
+        images = textbook[0]["images"]
+        yield Figure.over([images / r["images_per_second"] for r in results], "epoch", engine, "s")
+        if engine in ratio_targets:
+            ratios = [
+                result["images_per_second"] / base["images_per_second"]
+                for result, base in zip(results, textbook, strict=True)
+            ]
+            yield Figure.over(ratios, "speed against the textbook", engine, "times", ratio_targets[engine])
+        accuracies = [result["val_accuracy"] * 100 for result in results]
+        target = "within 0.5 points of the textbook" if engine in ratio_targets else ""
+        yield Figure.over(accuracies, "validation accuracy after the epoch", engine, "%", target)
+        peaks = [result["peak_mib"] for result in results]
+        yield Figure.over(peaks, "peak memory", engine, "MiB", "under 700" if engine == "default" else "")
+
+
+def loading_figures(times: Sequence[dict[str, float]], epochs: Sequence[dict[str, float]]) -> Iterator[Figure]:
+    """What an image's way to the network, augmentation included, takes of a training step."""
+    # The epoch was trained without augmentation, so its step holds the plain way, and another takes its place.
+    step = 1e6 / statistics.median(result["images_per_second"] for result in epochs)  # µs an image
+    for kind in times[0]:
+        shares = [100 * t[kind] / (step - t["no augmentation"] + t[kind]) for t in times]
+        yield Figure.over([t[kind] for t in times], f"loading, {kind}", "convscope", "µs an image")
+        yield Figure.over(shares, f"loading, {kind}", "convscope", "% of a step", "under 5")
+
+
+def start_up_figures() -> Iterator[Figure]:
+    """Whole processes of the installed command, after one that warms the file cache."""
+    for arguments in (["--help"], ["models"]):
+        times = []
+        for _ in range(8):
+            started = time.perf_counter()
+            command = [str(Path(sys.executable).parent / "convscope"), *arguments]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            times.append(time.perf_counter() - started)
+        yield Figure.over(times[1:], f"convscope {arguments[0]}", "convscope", "s", "under 0.3")
+
+
+def describe(facts: dict[str, Any]) -> dict[str, Any]:
+    """The machine and versions that stand in every line of the result."""
+    cpu, versions = facts["cpu"], facts["versions"]
+    return {
+        "date": date.today().isoformat(),
+        "cpu": cpu["model"],
+        "features": " ".join(cpu["features"]),
+        "cores": cpu["cores"],
+        "threads": facts["threads"],
+        "memory_gib": facts["memory_gib"],
+        **{name: versions[name] for name in ("python", "torch", "convscope")},
+    }
+
+
+def write_figures(figures: Sequence[Figure], machine: dict[str, Any]) -> None:
+    """Replace the CSV."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=[field.name for field in fields(Figure)] + list(machine))
+    writer.writeheader()
+    for figure in figures:
+        rounded = {
+            name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in asdict(figure).items()
+        }
+        writer.writerow(rounded | machine)
+    write_text(RESULTS, text.getvalue())
+
+
+if __name__ == "__main__":
+    main()

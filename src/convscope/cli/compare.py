@@ -1,0 +1,102 @@
+"""`convscope compare DATA MODEL...` trains networks side by side; `convscope compare RUN RUN...` takes runs."""
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from convscope.catalog import DATA, model_entry
+from convscope.cli.settings import Settings, parse, setting
+from convscope.errors import UserError
+from convscope.runs import Run
+
+
+@dataclass(frozen=True)
+class Compare(Settings):
+    """Train several networks on one data set (same split, same seed, same setting), or take runs that exist.
+
+    Prints a table and draws one figure with all curves.
+    """
+
+    subjects: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DATA MODEL... | RUN RUN...")] = ()
+    """A data set and the networks to train on it; or runs, by name or path."""
+    data: tyro.conf.Suppress[str] = "fashion-mnist"
+    model: tyro.conf.Suppress[str] = "tinyvgg_bn"
+    seeds: int = 1
+    """Train each network with this many seeds and give mean and standard deviation."""
+
+    def __post_init__(self) -> None:
+        """Check the flags that are not part of the setting too."""
+        super().__post_init__()
+        if self.seeds < 1:
+            raise UserError(f"seeds is {self.seeds}: it must be at least 1.")
+
+
+def main(argv: list[str]) -> int:
+    """Train if networks were named, then print the table; 130 when stopped by Ctrl-C."""
+    flags = parse(Compare, argv, prog="convscope compare")
+    if len(flags.subjects) < 2:
+        raise UserError(
+            "there is nothing to compare: name a data set and networks, such as "
+            "`convscope compare fashion-mnist linear tinyvgg`, or two runs."
+        )
+    runs = _runs(flags)
+    if runs is None:
+        for model in flags.subjects[1:]:
+            model_entry(model)
+
+    from convscope.cli.progress import Download, Progress, StopSignal, say_how_to_resume
+    from convscope.cli.results import say_comparison
+    from convscope.experiment import compare_runs, compare_settings
+    from convscope.models import takes_option
+    from convscope.report import write_comparison, write_report
+    from convscope.training.loop import Interrupted
+
+    if runs is None:
+        data, *models = flags.subjects
+        common = replace(setting(flags), data=data)
+        # The linear baseline has no dropout to set; that must not stop the comparison.
+        configs = [
+            replace(common, model=model, dropout=common.dropout if takes_option(model, "dropout") else None)
+            for model in models
+        ]
+        with Progress(log_every=flags.log_every) as progress, StopSignal() as stop, Download() as download:
+            try:
+                comparison = compare_settings(
+                    configs,
+                    seeds=flags.seeds,
+                    runs_dir=flags.runs_dir,
+                    data_dir=flags.data_dir,
+                    observers=[progress],
+                    interrupted=stop,
+                    progress=download,
+                )
+            except Interrupted:
+                say_how_to_resume(progress)
+                print("then compare the finished runs by their names: convscope compare RUN RUN", file=sys.stderr)
+                return 130
+        for run in comparison.runs:
+            write_report(run)
+    else:
+        comparison = compare_runs(runs, runs_dir=flags.runs_dir)
+    say_comparison(comparison, write_comparison(comparison.path, comparison.rows, comparison.figure, comparison.runs))
+    return 0
+
+
+def _runs(flags: Compare) -> list[Run] | None:
+    """The runs named, or None when the first name is a data set.
+
+    A folder may be either: a run has a config.yaml.
+    """
+    first = Path(flags.subjects[0])
+    is_run = any((path / "config.yaml").is_file() for path in (first, flags.runs_dir / first))
+    if not is_run and (str(first) in DATA or first.is_dir()):
+        return None
+    if not is_run and str(first) != "latest":
+        raise UserError(
+            f"'{first}' is neither a data set nor a run in {flags.runs_dir}: "
+            f"`convscope data list` and `convscope runs` show what there is."
+        )
+    return [Run.open(subject, flags.runs_dir) for subject in flags.subjects]

@@ -1,0 +1,72 @@
+"""Flags that `train` and `compare` share: every field of a setting, and where runs and data lie."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import tyro
+
+from convscope.config import Config
+from convscope.errors import UserError
+from convscope.recipes import load_config, load_recipe
+
+TYRO = (tyro.conf.FlagCreatePairsOff, tyro.conf.AvoidSubcommands)
+
+
+@dataclass(frozen=True)
+class Settings(Config):
+    """All flags of a training; a flag wins over --recipe and --config, which win over the defaults."""
+
+    recipe: str | None = None
+    """Start from a named setting; `convscope train --list-recipes` names them."""
+    config: Path | None = None
+    """Start from the setting in a YAML file, such as a run's config.yaml."""
+    runs_dir: Path = Path("runs")
+    """Directory of the run directories."""
+    data_dir: Path | None = None
+    """Directory of the data sets; CONVSCOPE_DATA or the user's cache directory by default."""
+    log_every: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Print a line with the loss every N batches."""
+
+    def __post_init__(self) -> None:
+        """Check the flags that are not part of the setting too."""
+        super().__post_init__()
+        if self.log_every is not None and self.log_every < 1:
+            raise UserError(f"log_every is {self.log_every}: it must be at least 1.")
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def parse(kind: type[S], argv: list[str], *, prog: str) -> S:
+    """The flags in `argv` as a `kind`, on top of the recipe and the file they name.
+
+    Raises:
+        UserError: no such recipe or file, or a value out of range.
+        SystemExit: --help, or flags that do not exist.
+    """
+    base = Config()
+    recipe, path = _value(argv, "--recipe"), _value(argv, "--config")
+    if recipe is not None and path is not None:
+        raise UserError("--recipe and --config both give a setting to start from: leave one of them out.")
+    if recipe is not None:
+        base = load_recipe(recipe)
+    elif path is not None:
+        base = load_config(Path(path))
+    default = kind(**{field.name: getattr(base, field.name) for field in fields(Config)})
+    return tyro.cli(kind, prog=prog, args=argv, default=default, config=TYRO)
+
+
+def setting(flags: Config) -> Config:
+    """The part of the flags that is the setting of the experiment."""
+    return Config(**{field.name: getattr(flags, field.name) for field in fields(Config)})
+
+
+def _value(argv: list[str], flag: str) -> str | None:
+    """What follows `flag` in the command line, which is needed before the others can be read."""
+    for index, argument in enumerate(argv):
+        if argument == flag and index + 1 < len(argv):
+            return argv[index + 1]
+        if argument.startswith(f"{flag}="):
+            return argument.partition("=")[2]
+    return None

@@ -1,0 +1,63 @@
+"""`convscope train [DATA] [MODEL]`: train a network, or go on with a training that was stopped."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from convscope.cli.settings import Settings, parse, setting
+from convscope.recipes import recipe_names
+from convscope.runs import Run
+
+
+@dataclass(frozen=True)
+class Train(Settings):
+    """Train a network, keep the weights with the lowest validation loss, and test them once at the end.
+
+    Everything goes into one run directory. Ctrl-C stops after the batch and saves; --resume goes on from there.
+    """
+
+    data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = "fashion-mnist"
+    """Data set: a name of `convscope data list`, or a folder of IDX files laid out like FashionMNIST."""
+    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[MODEL]")] = "tinyvgg_bn"
+    """Network: a name of `convscope models`."""
+    name: str | None = None
+    """Name of the run directory; model, data set and time by default."""
+    resume: Annotated[str | None, tyro.conf.arg(metavar="RUN")] = None
+    """Go on with this run (a name, a path or `latest`) with the setting it has."""
+    list_recipes: bool = False
+    """Print the names of the recipes, and nothing else."""
+
+
+def main(argv: list[str]) -> int:
+    """Train or resume; 0 when the run is finished, 130 when it was stopped by Ctrl-C."""
+    flags = parse(Train, argv, prog="convscope train")
+    if flags.list_recipes:
+        print("\n".join(recipe_names()))
+        return 0
+    from convscope.cli.progress import Download, Progress, StopSignal, say_how_to_resume
+    from convscope.cli.results import say_results
+    from convscope.experiment import resume, train
+    from convscope.report import write_report
+    from convscope.training.loop import Interrupted
+
+    with Progress(log_every=flags.log_every) as progress, StopSignal() as stop, Download() as download:
+        try:
+            if flags.resume is None:
+                run = train(
+                    setting(flags),
+                    runs_dir=flags.runs_dir,
+                    name=flags.name,
+                    data_dir=flags.data_dir,
+                    observers=[progress],
+                    interrupted=stop,
+                    progress=download,
+                )
+            else:
+                run = Run.open(flags.resume, flags.runs_dir)
+                run = resume(run, data_dir=flags.data_dir, observers=[progress], interrupted=stop)
+        except Interrupted:
+            say_how_to_resume(progress)
+            return 130
+    say_results(run, write_report(run))
+    return 0

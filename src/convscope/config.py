@@ -1,0 +1,156 @@
+"""The setting of one experiment: its fields are the flags of the command and the keys of the YAML.
+
+One flat list on purpose: `--lr 0.1` on the command line is `lr: 0.1` in a recipe and `Config(lr=0.1)` in Python.
+"""
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+import yaml
+
+from convscope.errors import UserError
+
+Option = int | float | bool | str
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides the outcome of a run, together with the seed and the machine."""
+
+    data: str = "fashion-mnist"
+    """Data set: a name of `convscope data list`, or a folder of IDX files laid out like FashionMNIST."""
+    model: str = "tinyvgg_bn"
+    """Network: a name of `convscope models`."""
+    model_options: dict[str, Option] = field(default_factory=dict)
+    """The network's own options, as KEY VALUE pairs: `--model-options hidden 256 block2_convs 1`."""
+    dropout: float | None = None
+    """Share of units dropped in training, for networks that have dropout; the network's own value by default."""
+
+    val_share: float = 0.1
+    """Share of the training images held out for validation, the same share of every class."""
+    split_seed: int = 0
+    """Decides which images are held out; apart from `seed`, so that several seeds share one split."""
+    scaling: Literal["standardise", "unit", "signed"] = "standardise"
+    """Pixels to mean 0 and deviation 1 by the training split's statistics, to [0, 1], or to [-1, 1]."""
+    input_size: int | None = None
+    """Height and width in pixels to which images are resized; as they are by default."""
+
+    flip: bool = False
+    """Mirror each training image left to right with probability one half."""
+    shift: int = 0
+    """Move each training image by up to this many pixels along each axis."""
+    rotation: float = 0.0
+    """Turn each training image by up to this many degrees either way."""
+    cutout: int = 0
+    """Blank one square with this side in pixels at a random place of each training image (0: none)."""
+
+    epochs: int = 10
+    """How often the network sees every training image."""
+    batch_size: int = 128
+    """Images per step."""
+    optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
+    """Rule that turns gradients into steps."""
+    lr: float = 2e-3
+    """Highest learning rate of the schedule."""
+    momentum: float = 0.9
+    """Momentum of SGD."""
+    nesterov: bool = False
+    """Nesterov's form of SGD's momentum."""
+    weight_decay: float = 0.0
+    """Decay of the weights: L2 penalty for sgd and adam, decoupled for adamw."""
+    decay_norms_and_biases: bool = False
+    """Let weight decay act on norms and biases too."""
+    schedule: Literal["constant", "step", "plateau", "exponential", "cosine", "one-cycle"] = "one-cycle"
+    """Course of the learning rate over the training."""
+    warmup_epochs: float = 0.0
+    """Epochs over which the learning rate first rises from near 0; one-cycle takes 0 as 30% of the training."""
+    step_epochs: int = 5
+    """Schedule step: epochs between two decays."""
+    plateau_patience: int = 2
+    """Schedule plateau: epochs without a better validation loss before a decay."""
+    gamma: float = 0.5
+    """Factor of one decay: of schedule step and plateau at each decay, of exponential at each epoch."""
+    final_lr: float = 0.0
+    """Schedules cosine and one-cycle: learning rate at the end, as a share of `lr`."""
+    label_smoothing: float = 0.0
+    """Share of the target spread evenly over all classes."""
+    clip_norm: float | None = None
+    """Largest norm of the gradient over all parameters; no limit by default."""
+    ema: float = 0.0
+    """Decay per step of a moving average of the weights, which is then evaluated and kept (0: none)."""
+    patience: int | None = None
+    """Stop after this many epochs without a better validation loss; never by default."""
+
+    seed: int = 0
+    """Decides initial weights, order of images, augmentation and dropout."""
+    device: str = "auto"
+    """auto (cuda, else mps, else cpu), or a device such as cuda:1."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Arithmetic of the network; auto takes bfloat16 where the device has instructions for it."""
+    threads: int | None = None
+    """CPU threads; as many as PyTorch finds cores by default."""
+    checkpoint_every: float | None = None
+    """Minutes between checkpoints within an epoch; only at the end of each epoch by default."""
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range, whether they come from flags, a file or Python."""
+        for name, interval in _INTERVALS.items():
+            value = getattr(self, name)
+            if value is not None and not _inside(value, interval):
+                raise UserError(f"{name} is {value}: it must be {_in_words(interval)}.")
+        if self.nesterov and not self.momentum:
+            raise UserError("nesterov needs momentum: give momentum above 0, or leave nesterov out.")
+
+    def to_yaml(self) -> str:
+        """Every field with its value, one a line, in the order of the class."""
+        return yaml.safe_dump(asdict(self), sort_keys=False, allow_unicode=True)
+
+
+# Allowed values, in the notation of mathematics: "[0, 1)" is from 0, included, to 1, excluded.
+_INTERVALS = {
+    "dropout": "[0, 1)",
+    "val_share": "(0, 1)",
+    "split_seed": "[0, 9223372036854775807]",
+    "input_size": "[1, 4096]",
+    "shift": "[0, 4096]",
+    "rotation": "[0, 180]",
+    "cutout": "[0, 4096]",
+    "epochs": "[1, inf)",
+    "batch_size": "[1, inf)",
+    "lr": "(0, inf)",
+    "momentum": "[0, 1)",
+    "weight_decay": "[0, inf)",
+    "warmup_epochs": "[0, inf)",
+    "step_epochs": "[1, inf)",
+    "plateau_patience": "[0, inf)",
+    "gamma": "(0, 1]",
+    "final_lr": "[0, 1]",
+    "label_smoothing": "[0, 1)",
+    "clip_norm": "(0, inf)",
+    "ema": "[0, 1)",
+    "patience": "[1, inf)",
+    "seed": "[0, 9223372036854775807]",
+    "threads": "[1, 4096]",
+    "checkpoint_every": "(0, inf)",
+}
+
+
+def _bounds(interval: str) -> tuple[float, float]:
+    low, high = interval[1:-1].split(",")
+    return float(low), float(high)
+
+
+def _inside(value: float, interval: str) -> bool:
+    low, high = _bounds(interval)
+    above = value > low if interval[0] == "(" else value >= low
+    below = value < high if interval[-1] == ")" else value <= high
+    return above and below  # both are False for NaN
+
+
+def _in_words(interval: str) -> str:
+    low, high = _bounds(interval)
+    words = f"{'greater than' if interval[0] == '(' else 'at least'} {low:g}"
+    if high != math.inf:
+        words += f" and {'less than' if interval[-1] == ')' else 'at most'} {high:g}"
+    return words

@@ -1,0 +1,24 @@
+"""Errors that a person reads: one sentence with what is wrong, why, and what to do about it."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class ConvscopeError(Exception):
+    """Something failed that the user could not have prevented; the command ends with status 1."""
+
+    exit_status = 1
+
+
+class UserError(ConvscopeError):
+    """The user asked for something impossible; the command ends with status 2 and nothing was changed."""
+
+    exit_status = 2
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """The error for a name that is not in a list: names the nearest right one, or the whole list."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    remedy = f"did you mean '{near[0]}'?" if near else f"choose one of: {', '.join(known)}."
+    return UserError(f"unknown {kind} '{name}': {remedy}")

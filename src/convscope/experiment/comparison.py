@@ -1,0 +1,167 @@
+"""Several runs side by side: one table, one figure of curves, one directory to come back to."""
+
+import csv
+import io
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
+from pathlib import Path
+
+from convscope import plots
+from convscope.config import Config
+from convscope.data.sources import Progress
+from convscope.errors import UserError
+from convscope.experiment.training import Observer, train
+from convscope.files import write_text
+from convscope.recipes import differences
+from convscope.runs import Run
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting of a comparison; figures are means over its seeds, shares between 0 and 1."""
+
+    label: str
+    model: str
+    seeds: int
+    parameters: int
+    epochs: float
+    seconds: float
+    """Training and validation time."""
+    val_accuracy: float
+    test_accuracy: float
+    test_low: float
+    """95% interval of the test accuracy for the number of test images (of a single run)."""
+    test_high: float
+    macro_f1: float
+    val_accuracy_std: float | None
+    """Standard deviations over the seeds; None for a single run."""
+    test_accuracy_std: float | None
+    macro_f1_std: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was compared, and where it lies."""
+
+    path: Path
+    """The directory with curves.png and comparison.csv."""
+    rows: tuple[Row, ...]
+    runs: tuple[Run, ...]
+
+    @property
+    def figure(self) -> Path:
+        """The curves of all runs."""
+        return self.path / "curves.png"
+
+
+def compare_settings(
+    configs: Sequence[Config],
+    *,
+    seeds: int = 1,
+    runs_dir: Path = Path("runs"),
+    data_dir: Path | None = None,
+    observers: Sequence[Observer] = (),
+    interrupted: Callable[[], bool] = lambda: False,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Train each setting with `seeds` seeds, counted up from its own, and compare the runs.
+
+    Raises:
+        UserError: a setting cannot be trained; Interrupted: the finished runs can be compared by their names.
+    """
+    runs = [
+        train(
+            replace(config, seed=config.seed + offset),
+            runs_dir=runs_dir,
+            data_dir=data_dir,
+            observers=observers,
+            interrupted=interrupted,
+            progress=progress,
+        )
+        for offset in range(seeds)
+        for config in configs
+    ]
+    return compare_runs(runs, runs_dir=runs_dir)
+
+
+def compare_runs(runs: Sequence[Run], *, runs_dir: Path = Path("runs")) -> Comparison:
+    """Compare finished runs; those that differ in their seed alone become one row.
+
+    Raises:
+        UserError: fewer than two runs, an unfinished one, or runs on different data.
+    """
+    if len({run.path.resolve() for run in runs}) < 2:
+        raise UserError("a comparison needs at least two different runs: name another, or train one more.")
+    for run in runs:
+        if run.status != "finished":
+            raise UserError(f"{run.path} is {run.status}, not finished: resume it with `convscope train --resume`.")
+    if len({run.config().data for run in runs}) > 1:
+        names = ", ".join(sorted({run.config().data for run in runs}))
+        raise UserError(f"the runs were trained on different data ({names}): compare runs on the same data set.")
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(replace(run.config(), seed=0).to_yaml(), []).append(run)
+    labels = _labels([group[0] for group in groups.values()])
+    rows = [_row(label, group) for label, group in zip(labels, groups.values(), strict=True)]
+
+    path = runs_dir / "comparisons" / datetime.now().strftime("%Y%m%d-%H%M%S-%f")
+    comparison = Comparison(path, tuple(rows), tuple(runs))
+    histories = {
+        label if len(group) == 1 else f"{label}, seed {run.config().seed}": run.history()
+        for label, group in zip(labels, groups.values(), strict=True)
+        for run in group
+    }
+    plots.save_figure(plots.curves(histories), comparison.figure)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=[field.name for field in fields(Row)])
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    write_text(path / "comparison.csv", text.getvalue())
+    return comparison
+
+
+def _row(label: str, runs: Sequence[Run]) -> Row:
+    metrics = [run.metrics() for run in runs]
+    val = [values["val"]["top1"] for values in metrics]
+    test = [values["test"]["top1"] for values in metrics]
+    macro_f1 = [values["test"]["macro_f1"] for values in metrics]
+    return Row(
+        label=label,
+        model=metrics[0]["model"],
+        seeds=len(runs),
+        parameters=metrics[0]["parameters"],
+        epochs=_mean(values["epochs"] for values in metrics),
+        seconds=_mean(values["train_seconds"] for values in metrics),
+        val_accuracy=_mean(val),
+        test_accuracy=_mean(test),
+        test_low=_mean(values["test"]["top1_low"] for values in metrics),
+        test_high=_mean(values["test"]["top1_high"] for values in metrics),
+        macro_f1=_mean(macro_f1),
+        val_accuracy_std=_deviation(val),
+        test_accuracy_std=_deviation(test),
+        macro_f1_std=_deviation(macro_f1),
+    )
+
+
+def _mean(values: Iterable[float]) -> float:
+    return statistics.fmean(values)
+
+
+def _deviation(values: Sequence[float]) -> float | None:
+    return statistics.stdev(values) if len(values) > 1 else None
+
+
+def _labels(runs: Sequence[Run]) -> list[str]:
+    """The models' names, and where one occurs twice, what its settings differ in."""
+    settings = [differences(run.config()) for run in runs]
+    models = [run.config().model for run in runs]
+    labels = []
+    for model, setting in zip(models, settings, strict=True):
+        rivals = [other for name, other in zip(models, settings, strict=True) if name == model and other != setting]
+        keys = sorted({key for rival in rivals for key in (setting | rival) if setting.get(key) != rival.get(key)})
+        defaults = {field.name: getattr(Config(), field.name) for field in fields(Config)}
+        notes = [f"{key} {setting.get(key, defaults[key])}" for key in keys if key != "seed"]
+        labels.append(f"{model} ({', '.join(notes)})" if notes else model)
+    return labels

@@ -1,0 +1,196 @@
+"""Train a setting into a run directory, and go on with a training that was stopped."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from convscope import plots
+from convscope.config import Config
+from convscope.data.sources import Progress
+from convscope.errors import UserError
+from convscope.experiment.results import evaluate_split
+from convscope.experiment.session import Session
+from convscope.runs import Run
+from convscope.training.averaging import build_averaging
+from convscope.training.checkpoint import DiskCheckpoints, load_state
+from convscope.training.environment import environment
+from convscope.training.loop import Diverged, Interrupted, Listener, fit
+from convscope.training.state import BatchRecord, EpochRecord
+from convscope.training.stopping import EarlyStopping
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is about to be trained."""
+
+    run: Run
+    config: Config
+    parameters: int
+    train_images: int
+    val_images: int
+    device: str
+    precision: str
+    threads: int
+    resumed: bool
+    """Whether a stopped training goes on."""
+    first_epoch: int
+    """1, or the epoch in which it goes on."""
+
+
+class Observer(Listener, Protocol):
+    """A listener that is also told of the beginning."""
+
+    def on_start(self, plan: Plan) -> None:
+        """Before the first step."""
+
+
+def train(
+    config: Config,
+    *,
+    runs_dir: Path = Path("runs"),
+    name: str | None = None,
+    data_dir: Path | None = None,
+    observers: Sequence[Observer] = (),
+    interrupted: Callable[[], bool] = lambda: False,
+    progress: Progress | None = None,
+) -> Run:
+    """Train what `config` says into a new run directory, then evaluate its best weights on the test split, once.
+
+    `interrupted` is asked after each step; `progress` is told of downloads.
+
+    Raises:
+        UserError: the setting cannot be trained, or there is a run of that name; nothing was written.
+        Interrupted: `interrupted` said so; `resume` goes on.
+        Diverged: the loss is no longer a number; the best weights so far are kept.
+    """
+    session = Session.prepare(config, data_dir=data_dir, progress=progress)
+    started = {"started": datetime.now(UTC).isoformat(timespec="microseconds")}
+    run = Run.create(runs_dir, name or _new_name(config, runs_dir), config, environment() | started)
+    return _train(run, session, None, observers, interrupted)
+
+
+def resume(
+    run: Run,
+    *,
+    data_dir: Path | None = None,
+    observers: Sequence[Observer] = (),
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Run:
+    """Go on with a stopped training from its last checkpoint, to the same weights as if it had not been stopped.
+
+    Raises:
+        UserError: the run is finished, or its checkpoint is missing or damaged; and whatever `train` raises.
+    """
+    if run.status == "finished":
+        raise UserError(f"{run.path} is finished, there is nothing to resume: look at it with `convscope runs show`.")
+    if run.last_state.exists():
+        state = load_state(run.last_state)
+    else:
+        state = None  # stopped before its first checkpoint
+    session = Session.prepare(run.config(), data_dir=data_dir)
+    return _train(run, session, state, observers, interrupted)
+
+
+def _train(
+    run: Run,
+    session: Session,
+    state: dict[str, Any] | None,
+    observers: Sequence[Observer],
+    interrupted: Callable[[], bool],
+) -> Run:
+    config = session.config
+    history = _HistoryWriter(run, state["history"] if state else [])
+    plan = Plan(
+        run=run,
+        config=config,
+        parameters=session.parameters,
+        train_images=session.train.samples,
+        val_images=session.val.samples,
+        device=str(session.runtime.device),
+        precision=session.runtime.precision,
+        threads=torch.get_num_threads(),
+        resumed=state is not None,
+        first_epoch=len(history.rows) + 1,
+    )
+    run.write_metrics({"status": "running"})
+    for observer in observers:
+        observer.on_start(plan)
+    torch.manual_seed(config.seed)  # dropout draws from PyTorch's own generator
+    try:
+        fit(
+            session.model,
+            session.train,
+            session.val,
+            session.optimizer,
+            schedule=session.schedule,
+            runtime=session.runtime,
+            epochs=config.epochs,
+            checkpoints=DiskCheckpoints(
+                run.best_weights.parent, header=session.header(), every_minutes=config.checkpoint_every
+            ),
+            label_smoothing=config.label_smoothing,
+            clip_norm=config.clip_norm,
+            averaging=build_averaging(session.model, decay=config.ema),
+            stopping=EarlyStopping(config.patience),
+            resume_from=state,
+            listeners=(history, *observers),
+            interrupted=interrupted,
+        )
+        _finish(run, session, history.rows)
+    except BaseException as error:
+        statuses = {Interrupted: "interrupted", KeyboardInterrupt: "interrupted", Diverged: "diverged"}
+        run.write_metrics({"status": statuses.get(type(error), "failed")})
+        raise
+    return run
+
+
+def _finish(run: Run, session: Session, rows: list[dict[str, Any]]) -> None:
+    """Evaluate the best weights, which the model now has, and write down everything about the run."""
+    plots.save_figure(plots.curves({session.config.model: rows}), run.figures / "curves.png")
+    run.write_metrics(
+        {
+            "status": "finished",
+            "model": session.config.model,
+            "data": session.config.data,
+            "parameters": session.parameters,
+            "epochs": len(rows),
+            "best_epoch": min(rows, key=lambda row: row["val_loss"])["epoch"],
+            "train_seconds": sum(row["seconds"] for row in rows),
+            "train_images_per_second": sum(row["images_per_second"] for row in rows) / len(rows),
+            # The one reading of the test split.  R-F5
+            **{
+                split: evaluate_split(run, split, session.splits, session.model, session.preprocessing, session.runtime)
+                for split in ("val", "test")
+            },
+        }
+    )
+
+
+class _HistoryWriter:
+    """Keeps history.csv; at a resume it drops epochs of which the checkpoint knows nothing."""
+
+    def __init__(self, run: Run, rows: list[dict[str, Any]]) -> None:
+        self._run, self.rows = run, list(rows)
+        run.write_history(self.rows)
+
+    def on_batch(self, record: BatchRecord) -> None:
+        """Steps are not recorded."""
+
+    def on_epoch(self, record: EpochRecord) -> None:
+        """Add a row."""
+        self.rows.append(asdict(record))
+        self._run.write_history(self.rows)
+
+
+def _new_name(config: Config, runs_dir: Path) -> str:
+    """Model, data and time, and a number where two trainings start within one second."""
+    data = Path(config.data).name
+    name = f"{config.model}-{data}-{datetime.now().strftime('%Y%m%d-%H%M%S')}"
+    number, candidate = 2, name
+    while (runs_dir / candidate).exists():
+        number, candidate = number + 1, f"{name}-{number}"
+    return candidate

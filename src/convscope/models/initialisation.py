@@ -1,0 +1,46 @@
+"""Where training starts: one function per rule, each named after the people who proposed it.
+
+A rule walks through a network, draws the weights of every layer it knows and returns the network; it is the
+last line of a constructor.
+"""
+
+from typing import TypeVar
+
+from torch import nn
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def kaiming(network: Network) -> Network:
+    """Draw weights for networks of ReLUs.
+
+    Convolutions: normal with variance 2 / fan_out, which keeps the size of the gradients from layer to
+    layer (He et al., Delving deep into rectifiers, arXiv 1502.01852, §2.2, equation 14). Fully connected
+    layers: normal(0, 0.01) (Krizhevsky et al., ImageNet classification, 2012, §5). With so small a last
+    layer all classes are about equally likely, and the first loss is the ln(num_classes) of ignorance.
+    Biases: zero. Norms keep PyTorch's start, scale one and shift zero: at first they only normalise.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.01)
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+    return network
+
+
+def glorot(network: Network) -> Network:
+    """Draw weights for networks of tanh.
+
+    Convolutions and fully connected layers: uniform with variance 2 / (fan_in + fan_out), a compromise
+    between keeping the size of what goes forward and of what comes back (Glorot & Bengio, Understanding the
+    difficulty of training deep feedforward neural networks, AISTATS 2010, §4.2.1, equation 16). Biases:
+    zero.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return network

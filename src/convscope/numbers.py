@@ -1,0 +1,39 @@
+"""Numbers as people read them, the same on the terminal and in the report."""
+
+import math
+
+MISSING = "–"
+"""Stands for a figure that is not there."""
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    """0.9281 as "92.81%"."""
+    return MISSING if share is None or math.isnan(share) else f"{share:.{digits}%}"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """0.21479 as "0.2148"."""
+    return MISSING if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def whole(value: float | None) -> str:
+    """435754 as "435,754"; a mean that is not whole, such as 4.5 epochs, keeps one decimal."""
+    if value is None or math.isnan(value):
+        return MISSING
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
+
+
+def compact(value: float) -> str:
+    """0.00213456 as "0.002135" and 48211.7 as "48212": the same precision at any size."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def duration(seconds: float | None) -> str:
+    """83.2 as "1 min 23 s"."""
+    if seconds is None or math.isnan(seconds):
+        return MISSING
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -1,0 +1,113 @@
+"""Reading settings from YAML: the user's files and the named recipes beside this module.
+
+A file holds only what differs from the defaults of `Config`; the comment at the head of a recipe says what it gave.
+"""
+
+import types
+from dataclasses import asdict
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from convscope.config import Config
+from convscope.errors import UserError, unknown
+
+_TYPES = get_type_hints(Config)
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that Convscope ships."""
+    return sorted(file.name.removesuffix(".yaml") for file in _folder().iterdir() if file.name.endswith(".yaml"))
+
+
+def load_recipe(name: str) -> Config:
+    """The named recipe; a UserError names the nearest when there is none."""
+    if name not in recipe_names():
+        raise unknown("recipe", name, recipe_names())
+    return parse_config((_folder() / f"{name}.yaml").read_text(encoding="utf-8"), source=f"recipe {name}")
+
+
+def load_config(path: Path) -> Config:
+    """The setting in a YAML file; a UserError where it is missing, no YAML, or holds a wrong key or value."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"cannot read the setting {path} ({error}): give a YAML file such as a run's config.yaml."
+        ) from error
+    return parse_config(text, source=str(path))
+
+
+def parse_config(text: str, *, source: str) -> Config:
+    """The setting in a YAML text; errors name `source`, the line, the key and the nearest right one."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text) or {}
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}" if mark else ""
+        raise UserError(f"{source}{place}: this is not YAML: write one 'key: value' a line.") from error
+    if not isinstance(node, yaml.MappingNode) and values != {}:
+        raise UserError(f"{source}: a setting is 'key: value' lines, as in a run's config.yaml.")
+    lines = {key.value: key.start_mark.line + 1 for key, _ in node.value} if node else {}
+    converted = {}
+    for key, value in values.items():
+        place = f"{source}, line {lines.get(str(key), 1)}"
+        if key not in _TYPES:
+            near = get_close_matches(str(key), _TYPES, n=1, cutoff=0.5)
+            remedy = f"did you mean '{near[0]}'?" if near else f"the keys are {', '.join(_TYPES)}."
+            raise UserError(f"{place}: unknown key '{key}': {remedy}")
+        try:
+            converted[key] = _convert(value, _TYPES[key])
+        except ValueError as error:
+            raise UserError(f"{place}: {key} is {value!r}: {error}") from None
+    try:
+        return Config(**converted)
+    except UserError as error:
+        key = str(error).split(" ", 1)[0]
+        raise UserError(f"{source}, line {lines.get(key, 1)}: {error}") from None
+
+
+def differences(config: Config) -> dict[str, Any]:
+    """The fields whose values are not the defaults."""
+    defaults = asdict(Config())
+    return {name: value for name, value in asdict(config).items() if value != defaults[name]}
+
+
+def _folder() -> Any:
+    return resources.files("convscope.recipes")
+
+
+def _convert(value: Any, wanted: Any) -> Any:
+    """`value` as the type a field of Config has; ValueError says what was expected."""
+    if get_origin(wanted) in (Union, types.UnionType):
+        if value is None and type(None) in get_args(wanted):
+            return None
+        # The only other unions are `X | None` and a model option, which may be any plain value.
+        alternatives = [kind for kind in get_args(wanted) if kind is not type(None)]
+        if len(alternatives) == 1:
+            return _convert(value, alternatives[0])
+        if isinstance(value, tuple(alternatives)):
+            return value
+        raise ValueError("it must be a number, a text, true or false.")
+    if get_origin(wanted) is Literal:
+        if value in get_args(wanted):
+            return value
+        near = get_close_matches(str(value), get_args(wanted), n=1, cutoff=0.5)
+        raise ValueError(f"did you mean '{near[0]}'?" if near else f"choose one of {', '.join(get_args(wanted))}.")
+    if get_origin(wanted) is dict:
+        if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+            raise ValueError("it must be a mapping such as {hidden: 256}.")
+        return {key: _convert(item, get_args(wanted)[1]) for key, item in value.items()}
+    if wanted is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML reads 1e-3, without a point, as a text
+        except ValueError:
+            raise ValueError("it must be a number.") from None
+    if isinstance(value, wanted) and not (wanted is int and isinstance(value, bool)):
+        return value
+    names = {int: "a whole number", bool: "true or false", str: "a text", float: "a number"}
+    raise ValueError(f"it must be {names[wanted]}.")

@@ -1,0 +1,159 @@
+"""Weights and the state to resume from, as files that cannot run code.
+
+Weights are safetensors with a JSON header that says which network they belong to and how its images are prepared.
+The state to resume from is one file of tensors and plain values, read by `torch.load(weights_only=True)`.
+"""
+
+import copy
+import hashlib
+import json
+import pickle
+import time
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from convscope.errors import UserError
+from convscope.files import atomic_path
+
+FORMAT = 1
+"""Version of both files; raised when an older Convscope could no longer read them."""
+
+
+def save_weights(path: Path, state: dict[str, Tensor], header: dict[str, Any]) -> None:
+    """Write a model's state dict and its header (plain JSON types) to `path`, atomically."""
+    # safetensors refuses channels-last tensors, hence contiguous().
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    header = {"format": FORMAT, **header, "sha256": _digest(tensors)}
+    with atomic_path(path) as temporary:
+        safetensors.torch.save_file(tensors, temporary, metadata={"convscope": json.dumps(header)})
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save_weights` wrote: the state dict, on the CPU, and the header.
+
+    Raises:
+        UserError: not such a file, damaged, changed since it was written, or from another version.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except FileNotFoundError as error:
+        raise UserError(f"there are no weights at {path}: train the run first, or name another.") from error
+    except (safetensors.SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path} cannot be read as weights ({error}): it is damaged or no safetensors file; "
+            f"train the run again or restore the file from a copy."
+        ) from error
+    try:
+        header = json.loads(metadata["convscope"])
+        version, digest = header["format"], header["sha256"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} holds tensors but no Convscope header: it was not written by Convscope, or was changed; "
+            f"use a run's checkpoints/best.safetensors."
+        ) from error
+    _check_format(path, version)
+    if digest != _digest(tensors):
+        raise UserError(
+            f"the weights in {path} are not the ones that were saved: the file was changed or damaged; "
+            f"train the run again or restore the file from a copy."
+        )
+    return tensors, header
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write everything that decides the next step (tensors, numbers, texts, lists, dicts) to `path`, atomically."""
+    with atomic_path(path) as temporary:
+        torch.save({"format": FORMAT, **state}, temporary)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read what `save_state` wrote, on the CPU. Raises UserError where there is no such state or it is damaged."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UserError(f"there is nothing to resume at {path}: start the training anew.") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"{path} cannot be read as a state to resume from ({reason}): it was changed or damaged; "
+            f"start the training anew with `convscope train --config` and the run's config.yaml."
+        ) from error
+    if not isinstance(state, dict) or "format" not in state:
+        raise UserError(f"{path} is not a state to resume from: use the last.pt of a run's checkpoints.")
+    _check_format(path, state.pop("format"))
+    return state
+
+
+class MemoryCheckpoints:
+    """Keeps the best weights in memory and nothing else: for trainings in a notebook or a search."""
+
+    def __init__(self) -> None:
+        self._best: dict[str, Tensor] = {}
+
+    def save_best(self, model: nn.Module) -> None:
+        """Keep a copy of the weights."""
+        self._best = copy.deepcopy(model.state_dict())
+
+    def load_best(self, model: nn.Module) -> None:
+        """Give `model` the weights kept."""
+        model.load_state_dict(self._best)
+
+    def save_last(self, state: dict[str, Any]) -> None:
+        """A training in memory cannot be resumed."""
+
+    def due(self) -> bool:
+        """Never."""
+        return False
+
+
+class DiskCheckpoints:
+    """Keeps `best.safetensors` and `last.pt` in a directory."""
+
+    def __init__(self, directory: Path, *, header: dict[str, Any], every_minutes: float | None = None) -> None:
+        """`header` goes into the weights; between epochs the state is saved every so many minutes, or never."""
+        self.best, self.last = directory / "best.safetensors", directory / "last.pt"
+        self._header = header
+        self._period = None if every_minutes is None else 60 * every_minutes
+        self._saved = time.monotonic()
+
+    def save_best(self, model: nn.Module) -> None:
+        """Write the weights with the header."""
+        save_weights(self.best, model.state_dict(), self._header)
+
+    def load_best(self, model: nn.Module) -> None:
+        """Give `model` the weights written."""
+        model.load_state_dict(load_weights(self.best)[0])
+
+    def save_last(self, state: dict[str, Any]) -> None:
+        """Write everything that decides the next step."""
+        save_state(self.last, state)
+        self._saved = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether the minutes are over."""
+        return self._period is not None and time.monotonic() - self._saved >= self._period
+
+
+def _check_format(path: Path, version: object) -> None:
+    if version != FORMAT:
+        raise UserError(
+            f"{path} has format {version}, and this Convscope reads format {FORMAT}: "
+            f"use the version of Convscope that wrote it (see environment.json beside it)."
+        )
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
+        # bfloat16 has no NumPy type: look at the bytes whatever the type.
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,171 @@
+"""The training loop: for each epoch train, evaluate, record, save, stop.
+
+`fit` knows no setting and no device, and prints nothing. What varies comes as small objects whose neutral form does
+nothing: schedule, averaging, early stopping, checkpoints, listeners.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import nn, optim
+from torch.nn import functional as F
+
+from convscope.data.batches import Batches
+from convscope.errors import ConvscopeError
+from convscope.training.averaging import Averaging, NoAverage
+from convscope.training.evaluate import evaluate
+from convscope.training.runtime import Runtime
+from convscope.training.schedules import Schedule
+from convscope.training.state import BatchRecord, EpochRecord, TrainState
+from convscope.training.stopping import EarlyStopping
+
+
+class Listener(Protocol):
+    """Somebody who watches a training; it observes and never steers."""
+
+    def on_batch(self, record: BatchRecord) -> None:
+        """After each step."""
+
+    def on_epoch(self, record: EpochRecord) -> None:
+        """After each epoch."""
+
+
+class Checkpoints(Protocol):
+    """Where a training keeps its weights; `checkpoint.py` has one in memory and one on disk."""
+
+    def save_best(self, model: nn.Module) -> None:
+        """Keep the weights of the lowest validation loss."""
+
+    def load_best(self, model: nn.Module) -> None:
+        """Give `model` those weights."""
+
+    def save_last(self, state: dict[str, Any]) -> None:
+        """Keep everything that decides the next step."""
+
+    def due(self) -> bool:
+        """Whether it is time to save within an epoch."""
+
+
+class Interrupted(Exception):
+    """Somebody asked the training to stop; its state was saved."""
+
+
+class Diverged(ConvscopeError):
+    """The loss is no longer a number."""
+
+
+def fit(
+    model: nn.Module,
+    train: Batches,
+    val: Batches,
+    optimizer: optim.Optimizer,
+    *,
+    schedule: Schedule,
+    runtime: Runtime,
+    epochs: int,
+    checkpoints: Checkpoints,
+    label_smoothing: float = 0.0,
+    clip_norm: float | None = None,
+    averaging: Averaging | None = None,
+    stopping: EarlyStopping | None = None,
+    resume_from: dict[str, Any] | None = None,
+    listeners: Sequence[Listener] = (),
+    interrupted: Callable[[], bool] = lambda: False,
+) -> list[EpochRecord]:
+    """Train `model`, which must be on the runtime's device, and leave it with its best weights.
+
+    `resume_from` is a state that `checkpoints` saved before; the same bits follow as if there had been no stop.
+    `interrupted` is asked after each step.
+
+    Raises:
+        Interrupted: `interrupted` said so; the state is saved.
+        Diverged: the loss is infinite or not a number; the best weights so far are kept.
+    """
+    state = TrainState(model, optimizer, schedule, runtime, averaging or NoAverage(model), stopping or EarlyStopping())
+    if resume_from is not None:
+        state.load_state_dict(resume_from)
+    checkpoints.save_last(state.state_dict())
+
+    while state.epoch <= epochs and not state.stopping.should_stop:
+        for batch in train_epoch(state, train, label_smoothing=label_smoothing, clip_norm=clip_norm):
+            for listener in listeners:
+                listener.on_batch(batch)
+            stop = interrupted()
+            if stop or checkpoints.due():
+                checkpoints.save_last(state.state_dict())
+            if stop:
+                raise Interrupted
+
+        record = validate_epoch(state, val)
+        schedule.observe(record.val_loss)
+        if state.stopping.observe(state.epoch, record.val_loss):
+            checkpoints.save_best(state.averaging.model)
+        state.end_epoch(record)
+        checkpoints.save_last(state.state_dict())
+        for listener in listeners:
+            listener.on_epoch(record)
+
+    checkpoints.load_best(model)
+    return state.history
+
+
+def train_epoch(
+    state: TrainState, batches: Batches, *, label_smoothing: float, clip_norm: float | None
+) -> Iterator[BatchRecord]:
+    """Take the steps that are left of the epoch under way, and tell of each."""
+    model, optimizer, runtime = state.model.train(), state.optimizer, state.runtime
+    peak_lr = optimizer.defaults["lr"]
+    started = time.perf_counter() - state.seconds
+    for images, labels in batches.epoch(state.epoch, start=state.step):
+        lr = peak_lr * state.schedule.factor((state.epoch - 1) * len(batches) + state.step)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+
+        with runtime.autocast():
+            logits = model(images)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
+        grad_norm = runtime.step(loss, optimizer, clip_norm=clip_norm)
+        state.averaging.update(model)
+
+        loss = loss.detach()
+        correct = (logits.detach().argmax(dim=1) == labels).sum()
+        state.sums += torch.stack((loss * len(labels), correct, grad_norm))
+        state.step += 1
+        state.images += len(labels)
+        if state.step % runtime.check_every == 0:
+            check_finite(state, loss.item())
+        state.seconds = time.perf_counter() - started
+        yield BatchRecord(state.epoch, state.step, len(batches), state.images / state.seconds, lr, loss)
+
+
+def validate_epoch(state: TrainState, val: Batches) -> EpochRecord:
+    """Evaluate the weights that would be kept, and sum up the epoch."""
+    started = time.perf_counter()
+    loss_sum, correct, grad_norms = state.sums.tolist()
+    check_finite(state, loss_sum)
+    val_loss, val_accuracy = evaluate(state.averaging.model, val, state.runtime)
+    check_finite(state, val_loss)
+    return EpochRecord(
+        epoch=state.epoch,
+        train_loss=loss_sum / state.images,
+        train_accuracy=correct / state.images,
+        val_loss=val_loss,
+        val_accuracy=val_accuracy,
+        lr=state.optimizer.param_groups[0]["lr"],
+        grad_norm=grad_norms / state.step,
+        images_per_second=state.images / state.seconds,
+        seconds=state.seconds + time.perf_counter() - started,
+    )
+
+
+def check_finite(state: TrainState, loss: float) -> None:
+    """Raise Diverged when the loss is infinite or not a number."""
+    if not math.isfinite(loss):
+        raise Diverged(
+            f"the loss became {loss} at step {state.step} of epoch {state.epoch}, so the training stopped; "
+            f"the best weights so far are kept: try a learning rate ten times smaller, or limit the gradient "
+            f"with clip_norm 1, or train in float32."
+        )

@@ -1,0 +1,117 @@
+"""Where and in what arithmetic a network runs: the loop knows neither devices nor precisions."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn, optim
+
+from convscope.errors import UserError
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device called `name`, or for `auto` the first present of cuda, mps, cpu.  R-E6.
+
+    Raises:
+        UserError: no such device on this machine.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(
+            f"there is no device '{name}' here ({str(error).splitlines()[0]}): "
+            f"use auto, cpu, or what `convscope doctor environment` lists."
+        ) from error
+    return device
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether this CPU computes in bfloat16 itself (AMX or AVX512-BF16); emulated it would be slower than float32."""
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16"))
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """The dtype called `name`, or for `auto` bfloat16 where the device has instructions for it, else float32."""
+    if name != "auto":
+        return _DTYPES[name]
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = device.type == "cpu" and cpu_has_bfloat16()
+    return torch.bfloat16 if fast else torch.float32
+
+
+@dataclass
+class Runtime:
+    """A device, the arithmetic on it, and the step of the optimizer under both."""
+
+    device: torch.device = field(default_factory=choose_device)
+    dtype: torch.dtype = torch.float32
+
+    def __post_init__(self) -> None:
+        # float16 gradients underflow, so the loss is scaled up; disabled it passes everything through.
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
+
+    @classmethod
+    def choose(cls, device: str = "auto", precision: str = "auto", threads: int | None = None) -> "Runtime":
+        """The runtime for the words of a setting; sets the number of CPU threads of this process if given."""
+        if threads is not None:
+            torch.set_num_threads(threads)
+        chosen = choose_device(device)
+        return cls(chosen, choose_precision(precision, chosen))
+
+    @property
+    def check_every(self) -> int:
+        """Steps between two looks at the loss; on a GPU each look makes the host wait for the device."""
+        return 1 if self.device.type == "cpu" else 50
+
+    @property
+    def precision(self) -> str:
+        """The name of the arithmetic: float32, bfloat16 or float16."""
+        return str(self.dtype).removeprefix("torch.")
+
+    def prepare(self, model: nn.Module) -> nn.Module:
+        """Move `model` to the device, its weights in channels-last order, which convolutions read fastest."""
+        return model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context in which a forward pass computes in this runtime's arithmetic."""
+        return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
+
+    def step(self, loss: Tensor, optimizer: optim.Optimizer, *, clip_norm: float | None = None) -> Tensor:
+        """Backward pass and one step of the optimizer; answers the norm of the gradient before clipping, 0-d."""
+        optimizer.zero_grad()
+        torch.autograd.backward(self.scaler.scale(loss))
+        self.scaler.unscale_(optimizer)
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norm = nn.utils.get_total_norm([p.grad for p in parameters])
+        if clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(parameters, clip_norm, norm)
+        self.scaler.step(optimizer)
+        self.scaler.update()
+        return norm
+
+    def random_state(self) -> dict[str, Tensor]:
+        """State of the generators that dropout draws from."""
+        state = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            state["cuda"] = torch.cuda.get_rng_state(self.device)
+        elif self.device.type == "mps":
+            state["mps"] = torch.mps.get_rng_state()
+        return state
+
+    def restore_random_state(self, state: dict[str, Tensor]) -> None:
+        """Give the generators the state they had."""
+        torch.set_rng_state(state["cpu"])
+        if self.device.type == "cuda" and "cuda" in state:
+            torch.cuda.set_rng_state(state["cuda"], self.device)
+        elif self.device.type == "mps" and "mps" in state:
+            torch.mps.set_rng_state(state["mps"])

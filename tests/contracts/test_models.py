@@ -1,0 +1,140 @@
+"""What every network of the catalogue promises, whichever it is."""
+
+import importlib
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from convscope.catalog import MODELS, ModelEntry
+from convscope.errors import UserError
+from convscope.models import build_model
+
+pytestmark = pytest.mark.parametrize("entry", MODELS.values(), ids=MODELS)
+
+
+def build(entry: ModelEntry, **keywords: object) -> nn.Module:
+    """The network for the images it was made for."""
+    return build_model(
+        entry.name, **({"in_channels": entry.in_channels, "input_size": entry.input_size, "seed": 0} | keywords)
+    )
+
+
+def draw_images(entry: ModelEntry, count: int = 4) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(count, entry.in_channels, entry.input_size, entry.input_size, generator=generator)
+
+
+def test_published_parameter_count(entry: ModelEntry) -> None:
+    assert sum(parameter.numel() for parameter in build(entry).parameters()) == entry.parameters
+
+
+def test_logits_of_every_size_it_allows(entry: ModelEntry) -> None:
+    sizes = (entry.least_size, entry.least_size + 1, 28, 32, 33)
+    for size in [size for size in sizes if size >= entry.least_size]:
+        for in_channels, num_classes in ((1, 2), (3, 7)):
+            model = build(entry, in_channels=in_channels, num_classes=num_classes, input_size=size)
+            images = torch.randn(2, in_channels, size, size)
+            assert model(images).shape == (2, num_classes)
+            assert model.features(images).shape == (2, model.num_features)
+
+
+def test_smaller_images_are_refused_with_the_least_size(entry: ModelEntry) -> None:
+    with pytest.raises(UserError, match=f"at least {entry.least_size} pixels"):
+        build(entry, input_size=entry.least_size - 1)
+
+
+def test_the_least_size_is_the_least(entry: ModelEntry) -> None:
+    module, _, function = entry.builder.partition(":")
+    builder = getattr(importlib.import_module(module), function)
+    size = entry.least_size - 1
+    # PyTorch warns of a layer without inputs, which the tests turn into an error, or its layers refuse the image.
+    with pytest.raises((UserWarning, RuntimeError)):
+        builder(in_channels=1, input_size=size)(torch.zeros(1, 1, size, size))
+
+
+def test_logits_are_the_head_of_the_features(entry: ModelEntry) -> None:
+    model, images = build(entry).eval(), draw_images(entry)
+    assert torch.equal(model(images), model.head(model.features(images)))
+
+
+def test_every_parameter_gets_a_gradient(entry: ModelEntry) -> None:
+    model = build(entry)
+    F.cross_entropy(model(draw_images(entry, 16)), torch.arange(16) % 10).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
+
+
+def test_same_seed_same_weights_and_the_global_generator_stays(entry: ModelEntry) -> None:
+    before = torch.get_rng_state()
+    first, second, other = build(entry, seed=3), build(entry, seed=3), build(entry, seed=4)
+    assert torch.equal(torch.get_rng_state(), before)
+    for one, two in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
+        assert torch.equal(one, two)
+    assert not torch.equal(first.head.weight, other.head.weight)
+
+
+def test_biases_start_at_zero(entry: ModelEntry) -> None:
+    # R-C2
+    layers = [module for module in build(entry).modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    assert all(layer.bias is None or torch.count_nonzero(layer.bias) == 0 for layer in layers)
+
+
+def test_the_first_loss_is_that_of_ignorance(entry: ModelEntry) -> None:
+    # R-F2: a network that has seen nothing finds all classes about equally likely.
+    loss = F.cross_entropy(build(entry)(draw_images(entry, 64)), torch.arange(64) % 10)
+    assert loss.item() == pytest.approx(math.log(10), abs=0.25)
+
+
+def test_it_learns_a_batch_with_plain_adam(entry: ModelEntry) -> None:
+    model, images, labels = build(entry), draw_images(entry, 20), torch.arange(20) % 10
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for _ in range(40):
+        optimizer.zero_grad()
+        F.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+    assert (model.eval()(images).argmax(dim=1) == labels).float().mean() > 0.8
+
+
+def test_reset_head_changes_the_classes_and_nothing_else(entry: ModelEntry) -> None:
+    # R-C7, R-A12
+    model, images = build(entry).eval().double(), draw_images(entry).double()
+    features = model.features(images)
+    model.reset_head(3)
+    assert model(images).shape == (4, 3)
+    assert torch.equal(model.features(images), features)
+    with pytest.raises(UserError, match="1 or more"):
+        model.reset_head(0)
+
+
+def test_export_gives_the_same_logits_for_any_batch(entry: ModelEntry) -> None:
+    # R-F4, R-A12
+    model, images = build(entry).eval(), draw_images(entry, 5)
+    batch = torch.export.Dim("batch", min=1)
+    exported = torch.export.export(model, (images[:2],), dynamic_shapes=({0: batch},))
+    torch.testing.assert_close(exported.module()(images), model(images))
+
+
+def test_logits_in_bfloat16_are_numbers_and_close(entry: ModelEntry) -> None:
+    # R-A3
+    model, images = build(entry).eval(), draw_images(entry)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(images)
+    assert logits.dtype == torch.bfloat16
+    expected = model(images)
+    assert (logits - expected).abs().max() < 0.05 * expected.abs().max()
+
+
+def test_state_dict_carries_everything(entry: ModelEntry) -> None:
+    model, copy, images = build(entry), build(entry, seed=1), draw_images(entry)
+    model(images)  # in training mode, so that running statistics differ from their start
+    copy.load_state_dict(model.state_dict(), strict=True)
+    assert torch.equal(copy.eval()(images), model.eval()(images))
+
+
+@pytest.mark.parametrize("argument", ["num_classes", "in_channels"])
+def test_nothing_to_see_or_to_choose_is_refused(entry: ModelEntry, argument: str) -> None:
+    with pytest.raises(UserError, match=f"{argument} is 0"):
+        build(entry, **{argument: 0})
