@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -93,11 +94,13 @@ def stratified_split(labels: Tensor, share: float, seed: int) -> tuple[Tensor, T
             "choose another share or use more images."
         )
     generator = torch.Generator().manual_seed(seed)
-    held = torch.zeros(len(labels), dtype=torch.bool)
-    for label, quota in enumerate(_largest_remainder(torch.bincount(labels).tolist(), share, total)):
-        members = torch.nonzero(labels == label).flatten()
-        held[members[torch.randperm(len(members), generator=generator)[:quota]]] = True
-    return torch.nonzero(~held).flatten(), torch.nonzero(held).flatten()
+    # NumPy, because these operations are too short to be worth waking PyTorch's threads for.
+    classes = labels.numpy()
+    held = np.zeros(len(classes), dtype=np.bool_)
+    for label, quota in enumerate(_largest_remainder(np.bincount(classes).tolist(), share, total)):
+        members = np.flatnonzero(classes == label)
+        held[members[torch.randperm(len(members), generator=generator)[:quota].numpy()]] = True
+    return torch.from_numpy(np.flatnonzero(~held)), torch.from_numpy(np.flatnonzero(held))
 
 
 def _largest_remainder(counts: list[int], share: float, total: int) -> list[int]:
