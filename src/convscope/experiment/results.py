@@ -16,7 +16,7 @@ from convscope.training.evaluate import predict_logits
 from convscope.training.runtime import Runtime
 
 SPLITS = ("train", "val", "test")
-GRID = 40
+GRID = 32
 """Images in the grid of predictions, and at most in that of mistakes."""
 
 
@@ -57,15 +57,17 @@ def evaluate_split(
     runtime: Runtime,
     *,
     top_k: int = 5,
+    draw: bool = True,
 ) -> dict[str, Any]:
-    """The report on one split; writes its pictures, and for the test split predictions.npz too."""
+    """The report on one split; draws its pictures if asked to, and for the test split writes predictions.npz."""
     image_set: ImageSet = getattr(splits, split)
     batches = Batches(image_set, preprocessing, batch_size=run.config().batch_size, device=runtime.device)
     logits, labels = (tensor.cpu().numpy() for tensor in predict_logits(model, batches, runtime))
     report = classification_report(logits, labels, image_set.classes, top_k=top_k)
     if split == "test":
         run.write_predictions(logits=logits, labels=labels)
-    _draw(run.figures, "" if split == "test" else f"-{split}", image_set, logits, labels, report)
+    if draw:
+        _draw(run.figures, "" if split == "test" else f"-{split}", image_set, logits, labels, report)
     return report
 
 

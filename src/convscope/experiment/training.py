@@ -163,7 +163,15 @@ def _finish(run: Run, session: Session, rows: list[dict[str, Any]]) -> None:
             "train_images_per_second": sum(row["images_per_second"] for row in rows) / len(rows),
             # The one reading of the test split.  R-F5
             **{
-                split: evaluate_split(run, split, session.splits, session.model, session.preprocessing, session.runtime)
+                split: evaluate_split(
+                    run,
+                    split,
+                    session.splits,
+                    session.model,
+                    session.preprocessing,
+                    session.runtime,
+                    draw=split == "test",  # drawing takes seconds, and these are the pictures people look at
+                )
                 for split in ("val", "test")
             },
         }

@@ -1,0 +1,274 @@
+"""Stopping and resuming gives the same bits as never stopping.  R-F6."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from convscope import plots
+from convscope.config import Config
+from convscope.errors import UserError
+from convscope.experiment import resume, train
+from convscope.experiment.training import Plan
+from convscope.runs import Run
+from convscope.training.checkpoint import load_state, load_weights
+from convscope.training.loop import Diverged, Interrupted
+from convscope.training.state import BatchRecord, EpochRecord
+
+# Everything that holds state or draws random numbers: dropout, BatchNorm, augmentation, moving average, plateau.
+EVERYTHING = Config(
+    model="tinyvgg_bn",
+    model_options={"hidden": 16},
+    dropout=0.3,
+    epochs=3,
+    batch_size=100,
+    schedule="plateau",
+    plateau_patience=0,
+    warmup_epochs=0.5,
+    ema=0.9,
+    flip=True,
+    shift=2,
+    rotation=10,
+    cutout=6,
+    label_smoothing=0.1,
+    clip_norm=1.0,
+    weight_decay=0.01,
+    patience=2,
+    device="cpu",
+    precision="float32",
+    threads=1,
+)
+STEPS = 6  # an epoch: 540 images in batches of 100
+
+
+class Watcher:
+    """Counts what it is told, and asks to stop after so many steps."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.stop_after, self.batches, self.epochs = stop_after, list[BatchRecord](), list[EpochRecord]()
+        self.plan: Plan | None = None
+
+    def on_start(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def on_batch(self, record: BatchRecord) -> None:
+        self.batches.append(record)
+
+    def on_epoch(self, record: EpochRecord) -> None:
+        self.epochs.append(record)
+
+    def interrupted(self) -> bool:
+        return len(self.batches) == self.stop_after
+
+
+@pytest.fixture(scope="module")
+def setting(fashion_slice: Path) -> Config:
+    return replace(EVERYTHING, data=str(fashion_slice))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(setting: Config, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train(setting, runs_dir=tmp_path_factory.mktemp("runs"), name="whole")
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the drawing, which takes most of the time of so small a training."""
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: None)
+
+
+def assert_same_bits(first: Any, second: Any, place: str = "state") -> None:
+    """Equal values, tensors bit for bit; times are left out."""
+    if isinstance(first, dict):
+        assert first.keys() == second.keys(), place
+        for key in first.keys() - {"seconds", "images_per_second"}:
+            assert_same_bits(first[key], second[key], f"{place}.{key}")
+    elif isinstance(first, list):
+        assert len(first) == len(second), place
+        for index, pair in enumerate(zip(first, second, strict=True)):
+            assert_same_bits(*pair, f"{place}[{index}]")
+    elif isinstance(first, torch.Tensor):
+        assert torch.equal(first, second), place
+    else:
+        assert first == second, place
+
+
+def assert_same_runs(run: Run, other: Run) -> None:
+    assert_same_bits(load_state(run.last_state), load_state(other.last_state))
+    assert_same_bits(load_weights(run.best_weights)[0], load_weights(other.best_weights)[0])
+    assert_same_bits(run.history(), other.history())
+    assert_same_bits(run.metrics()["test"], other.metrics()["test"])
+
+
+@pytest.mark.parametrize("stop_after", [1, STEPS - 1, STEPS, STEPS + 1, 2 * STEPS + 3, 3 * STEPS])
+@pytest.mark.usefixtures("no_pictures")
+def test_stopping_after_any_step_and_resuming_gives_the_same_bits(
+    stop_after: int, setting: Config, uninterrupted: Run, tmp_path: Path
+) -> None:
+    watcher = Watcher(stop_after)
+    with pytest.raises(Interrupted):
+        train(setting, runs_dir=tmp_path, name="stopped", observers=[watcher], interrupted=watcher.interrupted)
+    run = Run.open("stopped", tmp_path)
+    assert run.status == "interrupted"
+    assert len(watcher.batches) == stop_after
+
+    torch.manual_seed(12345)  # whatever else happened in between must not matter
+    resume(run)
+    assert run.status == "finished"
+    assert_same_runs(run, uninterrupted)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_bfloat16_resumes_to_the_same_bits_too(setting: Config, tmp_path: Path) -> None:
+    setting = replace(setting, precision="bfloat16", epochs=2)
+    whole = train(setting, runs_dir=tmp_path, name="whole")
+    watcher = Watcher(STEPS + 2)
+    with pytest.raises(Interrupted):
+        train(setting, runs_dir=tmp_path, name="stopped", observers=[watcher], interrupted=watcher.interrupted)
+    assert_same_runs(resume(Run.open("stopped", tmp_path)), whole)
+
+
+def test_killed_at_random_moments_and_resumed_gives_the_same_bits(
+    setting: Config, uninterrupted: Run, tmp_path: Path
+) -> None:
+    # Checkpoints as often as possible, so that kills hit writes too.
+    path = tmp_path / "setting.yaml"
+    path.write_text(replace(setting, checkpoint_every=1e-6).to_yaml(), encoding="utf-8")
+    run = Run(tmp_path / "killed")
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "convscope.cli.main", "train", "--runs-dir", str(tmp_path)]
+    seed = random.randrange(10**6)
+    moments = random.Random(seed)
+    kills = 0
+    for arguments in (["--config", str(path), "--name", "killed"], *[["--resume", "killed"]] * 20):
+        process = subprocess.Popen(
+            [*command, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        for line in process.stdout:
+            if kills < 4 and line.split()[:1] == ["epoch"]:  # the head of the table: training begins
+                time.sleep(moments.uniform(0, 0.4))
+                process.send_signal(signal.SIGKILL)
+        _, errors = process.communicate()
+        if process.returncode == -signal.SIGKILL:
+            kills += 1
+            assert run.status == "killed"
+            assert not any((run.path / "checkpoints").glob("last.pt.*"))
+        else:
+            assert process.returncode == 0, f"{errors} (kill seed {seed})"
+            break
+    assert kills >= 1, "the training was over before it could be killed"
+    assert run.status == "finished", f"kill seed {seed}"
+    for name in ("best.safetensors", "last.pt"):
+        assert (run.path / "checkpoints" / name).exists()
+    assert_same_runs(run, uninterrupted)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_same_setting_same_bits_and_another_seed_others(setting: Config, uninterrupted: Run, tmp_path: Path) -> None:
+    # The resolved setting in the run directory repeats the run.
+    again = train(uninterrupted.config(), runs_dir=tmp_path, name="again")
+    assert_same_runs(again, uninterrupted)
+    other = train(replace(setting, seed=1, epochs=1), runs_dir=tmp_path, name="other")
+    assert other.history()[0]["train_loss"] != uninterrupted.history()[0]["train_loss"]
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_observers_see_every_step_and_epoch(setting: Config, uninterrupted: Run, tmp_path: Path) -> None:
+    watcher = Watcher()
+    run = train(replace(setting, epochs=2), runs_dir=tmp_path, name="watched", observers=[watcher])
+    assert [(record.epoch, record.step) for record in watcher.batches] == [
+        (epoch, step) for epoch in (1, 2) for step in range(1, STEPS + 1)
+    ]
+    assert [asdict(record) for record in watcher.epochs] == run.history()
+    assert watcher.plan is not None
+    assert (watcher.plan.train_images, watcher.plan.val_images) == (540, 60)
+
+
+def test_finished_run_has_everything_and_cannot_be_resumed(uninterrupted: Run) -> None:
+    metrics = uninterrupted.metrics()
+    assert metrics["status"] == "finished"
+    assert metrics["test"]["images"] == 200
+    assert metrics["val"]["images"] == 60
+    best = min(uninterrupted.history(), key=lambda row: row["val_loss"])
+    assert metrics["best_epoch"] == best["epoch"]
+    # The weights kept are those of the best epoch: evaluated again they give its figures.  R-A6
+    assert metrics["val"]["loss"] == pytest.approx(best["val_loss"], rel=1e-5)
+    assert metrics["val"]["top1"] == pytest.approx(best["val_accuracy"])
+    for name in ("curves", "confusion", "predictions", "mistakes"):
+        assert (uninterrupted.figures / f"{name}.png").stat().st_size > 1000
+    predictions = uninterrupted.predictions()
+    accuracy = (predictions["logits"].argmax(axis=1) == predictions["labels"]).mean()
+    assert accuracy == pytest.approx(metrics["test"]["top1"])
+    with pytest.raises(UserError, match="finished"):
+        resume(uninterrupted)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_early_stopping_ends_the_training(setting: Config, tmp_path: Path) -> None:
+    # At this rate the loss soon stops falling; without patience it would go on for 50 epochs.
+    config = replace(setting, model="linear", model_options={}, dropout=None, epochs=50, lr=1.0, patience=1, ema=0.0)
+    run = train(config, runs_dir=tmp_path, name="stopping")
+    rows = run.history()
+    assert len(rows) < 50
+    best = min(rows, key=lambda row: row["val_loss"])["epoch"]
+    assert len(rows) == best + 1
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_divergence_stops_keeps_the_best_weights_and_says_where(setting: Config, tmp_path: Path) -> None:
+    watcher = Watcher()
+    config = replace(
+        setting, model="tinyvgg", optimizer="sgd", lr=1e9, schedule="constant", warmup_epochs=0, clip_norm=None, ema=0.0
+    )
+    with pytest.raises(Diverged, match=r"step \d+ of epoch 1") as caught:
+        train(config, runs_dir=tmp_path, name="diverged", observers=[watcher])
+    assert "learning rate" in str(caught.value)
+    run = Run.open("diverged", tmp_path)
+    assert run.status == "diverged"
+    # The state saved last is from before the divergence: only finite numbers.
+    assert all(value.isfinite().all() for value in load_state(run.last_state)["model"].values())
+
+
+def test_nothing_is_written_when_the_setting_cannot_be_trained(setting: Config, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for config in (
+        replace(setting, model="tinyvg"),
+        replace(setting, model_options={"hiden": 3}),
+        replace(setting, data="fashion-mist"),
+        replace(setting, batch_size=541),
+        replace(setting, device="tpu7"),
+        replace(setting, input_size=4),
+    ):
+        with pytest.raises(UserError):
+            train(config, runs_dir=runs)
+    assert not runs.exists()
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_test_split_is_not_read_before_the_end(
+    setting: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # R-F5: with a test split of noise the training must come out the same.
+    from convscope.experiment import session
+
+    load = session.load_splits
+
+    def noisy(*arguments: Any, **keywords: Any) -> Any:
+        splits = load(*arguments, **keywords)
+        noise = torch.randint_like(splits.test.images, 256)
+        return replace(splits, test=replace(splits.test, images=noise))
+
+    whole = train(setting, runs_dir=tmp_path, name="whole")
+    monkeypatch.setattr(session, "load_splits", noisy)
+    blind = train(setting, runs_dir=tmp_path, name="blind")
+    assert_same_bits(load_state(blind.last_state), load_state(whole.last_state))
+    assert blind.metrics()["test"] != whole.metrics()["test"]
