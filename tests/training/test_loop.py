@@ -1,0 +1,159 @@
+"""The loop by itself: what it sums, what it keeps, when it stops."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn, optim
+
+from convscope.data import Batches, ImageSet, Preprocessing, Splits
+from convscope.training.averaging import MovingAverage
+from convscope.training.checkpoint import MemoryCheckpoints
+from convscope.training.evaluate import evaluate, predict_logits
+from convscope.training.loop import Diverged, fit, train_epoch
+from convscope.training.runtime import Runtime
+from convscope.training.schedules import Schedule, build_schedule
+from convscope.training.state import EpochRecord, TrainState
+from convscope.training.stopping import EarlyStopping
+
+CPU = Runtime(torch.device("cpu"))
+
+
+class Spy(nn.Module):
+    """A linear layer that notes the mode it was called in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(28 * 28, 10)
+        self.modes: list[bool] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.modes.append(self.training)
+        logits: Tensor = self.linear(images.flatten(1))
+        return logits
+
+
+def batches(images: ImageSet, batch_size: int, shuffle_seed: int | None = None) -> Batches:
+    return Batches(images, Preprocessing.for_training(images), batch_size=batch_size, shuffle_seed=shuffle_seed)
+
+
+def state_for(model: nn.Module, lr: float = 0.0) -> TrainState:
+    optimizer = optim.SGD(model.parameters(), lr=lr)
+    return TrainState(
+        model, optimizer, Schedule(lambda step: 1.0), CPU, MovingAverage(model, decay=0.5), EarlyStopping()
+    )
+
+
+@pytest.mark.parametrize("batch_size", [7, 100, 540])
+def test_training_loss_and_accuracy_are_averages_over_images(batch_size: int, fashion_splits: Splits) -> None:
+    # R-E5: with a rate of 0 the sums must be those of one pass over the whole set, whatever the last batch's size.
+    torch.manual_seed(0)
+    model = Spy()
+    train = batches(fashion_splits.train, batch_size, shuffle_seed=3)
+    state = state_for(model)
+    records = list(train_epoch(state, train, label_smoothing=0.0, clip_norm=None))
+    assert len(records) == math.ceil(540 / batch_size)
+    loss, accuracy = evaluate(model, batches(fashion_splits.train, 540), CPU)
+    assert state.images == 540
+    assert state.sums[0].item() / 540 == pytest.approx(loss, rel=1e-5)
+    assert state.sums[1].item() / 540 == pytest.approx(accuracy)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 60])
+def test_evaluation_is_the_same_for_every_batch_size(batch_size: int, fashion_splits: Splits) -> None:
+    torch.manual_seed(0)
+    model = Spy()
+    whole = evaluate(model, batches(fashion_splits.val, 60), CPU)
+    assert evaluate(model, batches(fashion_splits.val, batch_size), CPU) == pytest.approx(whole, rel=1e-5)
+
+
+def test_evaluation_leaves_the_model_in_the_mode_it_had(fashion_splits: Splits) -> None:
+    model = Spy()
+    for training in (True, False):
+        model.train(training)
+        logits, labels = predict_logits(model, batches(fashion_splits.val, 60), CPU)
+        assert model.modes.pop() is False
+        assert model.training is training
+        assert logits.shape == (60, 10)
+        assert torch.equal(labels, fashion_splits.val.labels)
+
+
+def test_learning_rate_of_each_step_is_the_schedules(fashion_splits: Splits) -> None:
+    model = Spy()
+    optimizer = optim.SGD(model.parameters(), lr=0.5)
+    train = batches(fashion_splits.train, 100, shuffle_seed=0)
+    schedule = build_schedule("cosine", epochs=2, steps_per_epoch=len(train))
+    state = TrainState(model, optimizer, schedule, CPU, MovingAverage(model, decay=0.5), EarlyStopping(), epoch=2)
+    rates = [record.lr for record in train_epoch(state, train, label_smoothing=0.0, clip_norm=None)]
+    assert rates == [0.5 * schedule.factor(step) for step in range(6, 12)]
+
+
+def fit_with(splits: Splits, model: nn.Module, **keywords: object) -> list[EpochRecord]:
+    arguments: dict[str, object] = {
+        "schedule": Schedule(lambda step: 1.0),
+        "runtime": CPU,
+        "epochs": 2,
+        "checkpoints": MemoryCheckpoints(),
+    }
+    lr = keywords.pop("lr", 0.05)
+    return fit(
+        model,
+        batches(splits.train, 60, shuffle_seed=0),
+        batches(splits.val, 60),
+        optim.SGD(model.parameters(), lr=lr),  # type: ignore[arg-type]
+        **(arguments | keywords),  # type: ignore[arg-type]
+    )
+
+
+def test_fit_learns_and_leaves_the_best_weights(fashion_splits: Splits) -> None:
+    # R-A6
+    torch.manual_seed(0)
+    model = Spy()
+    history = fit_with(fashion_splits, model, epochs=6, lr=0.3)
+    losses = [record.val_loss for record in history]
+    assert history[-1].train_loss < history[0].train_loss
+    val_loss, _ = evaluate(model, batches(fashion_splits.val, 60), CPU)
+    assert val_loss == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_fit_validates_the_averaged_weights_and_keeps_them(fashion_splits: Splits) -> None:
+    torch.manual_seed(0)
+    model = Spy()
+    average = MovingAverage(model, decay=0.99)
+    history = fit_with(fashion_splits, model, averaging=average, epochs=1)
+    loss, _ = evaluate(average.model, batches(fashion_splits.val, 60), CPU)
+    assert history[0].val_loss == pytest.approx(loss, rel=1e-5)
+    assert torch.equal(model.linear.weight, average.model.linear.weight)  # type: ignore[arg-type, union-attr]
+
+
+def test_label_smoothing_changes_the_training_loss_alone(fashion_splits: Splits) -> None:
+    torch.manual_seed(0)
+    model = Spy()
+    plain = fit_with(fashion_splits, model, epochs=1, lr=1e-9)[0]
+    smooth = fit_with(fashion_splits, model, epochs=1, lr=1e-9, label_smoothing=0.3)[0]
+    assert smooth.train_loss != pytest.approx(plain.train_loss, rel=1e-3)
+    assert smooth.val_loss == pytest.approx(plain.val_loss, rel=1e-3)
+
+
+def test_a_loss_that_is_no_number_stops_at_its_step(fashion_splits: Splits) -> None:
+    class Breaks(Spy):
+        def forward(self, images: Tensor) -> Tensor:
+            logits = super().forward(images)
+            return logits * math.nan if len(self.modes) == 4 else logits
+
+    with pytest.raises(Diverged, match=r"nan at step 4 of epoch 1.*learning rate"):
+        fit_with(fashion_splits, Breaks())
+
+
+def test_gradient_norm_is_the_mean_over_steps(fashion_splits: Splits) -> None:
+    # R-D7: with a rate of 0 and one batch an epoch the mean is that batch's gradient.
+    torch.manual_seed(0)
+    model = Spy()
+    train = batches(fashion_splits.train, 540, shuffle_seed=0)
+    state = state_for(model)
+    list(train_epoch(state, train, label_smoothing=0.0, clip_norm=None))
+    images, labels = next(train.epoch(1))
+    model.zero_grad()
+    nn.functional.cross_entropy(model(images), labels).backward()
+    expected = torch.cat([parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None])
+    assert state.sums[2].item() == pytest.approx(expected.norm().item(), rel=1e-4)

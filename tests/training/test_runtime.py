@@ -1,0 +1,94 @@
+"""Device, precision, and the optimizer's step."""
+
+import pytest
+import torch
+from torch import nn, optim
+
+from convscope.errors import UserError
+from convscope.training.runtime import Runtime, choose_device, choose_precision
+
+
+def test_auto_takes_cuda_then_mps_then_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    # R-E6
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose_device() == torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device() == torch.device("mps")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert choose_device() == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["tpu7", "cuda:99", ""])
+def test_missing_device_is_named_with_the_remedy(name: str) -> None:
+    with pytest.raises(UserError, match=f"no device '{name}' here.*doctor environment"):
+        choose_device(name)
+
+
+@pytest.mark.parametrize(("capability", "expected"), [("amx_bf16", torch.bfloat16), ("avx2", torch.float32)])
+def test_auto_precision_is_bfloat16_only_where_the_cpu_has_it(
+    capability: str, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True})
+    assert choose_precision("auto", torch.device("cpu")) == expected
+    assert choose_precision("float32", torch.device("cpu")) == torch.float32
+    assert choose_precision("auto", torch.device("mps")) == torch.float32
+
+
+def test_threads_are_those_asked_for() -> None:
+    before = torch.get_num_threads()
+    try:
+        Runtime.choose("cpu", "float32", before + 1)
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_prepare_puts_weights_in_channels_last_order() -> None:
+    model = Runtime(torch.device("cpu")).prepare(nn.Conv2d(3, 8, 3))
+    assert model.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_autocast_computes_in_the_runtimes_precision(dtype: torch.dtype) -> None:
+    runtime = Runtime(torch.device("cpu"), dtype)
+    with runtime.autocast():
+        assert nn.Linear(4, 4)(torch.ones(1, 4)).dtype == dtype
+
+
+@pytest.mark.parametrize("clip_norm", [None, 0.5, 100.0])
+def test_step_answers_the_norm_before_clipping_and_steps_by_the_clipped_gradient(clip_norm: float | None) -> None:
+    weights = nn.Parameter(torch.tensor([1.0, 1.0]))
+    optimizer = optim.SGD([weights], lr=1.0)
+    loss = (weights * torch.tensor([3.0, 4.0])).sum()  # gradient (3, 4), of norm 5
+    norm = Runtime(torch.device("cpu")).step(loss, optimizer, clip_norm=clip_norm)
+    assert norm.item() == pytest.approx(5.0)
+    length = (torch.ones(2) - weights.detach()).norm().item()
+    assert length == pytest.approx(0.5 if clip_norm == 0.5 else 5.0, rel=1e-4)
+
+
+def test_gradients_do_not_add_up_over_steps() -> None:
+    weights = nn.Parameter(torch.zeros(1))
+    optimizer = optim.SGD([weights], lr=1.0)
+    runtime = Runtime(torch.device("cpu"))
+    for _ in range(3):
+        runtime.step(weights.sum(), optimizer)
+    assert weights.item() == pytest.approx(-3.0)
+
+
+def test_float16_scales_the_loss_and_gives_the_unscaled_norm() -> None:
+    weights = nn.Parameter(torch.tensor([1.0, 1.0]))
+    optimizer = optim.SGD([weights], lr=1.0)
+    runtime = Runtime(torch.device("cpu"), torch.float16)
+    assert runtime.scaler.is_enabled()
+    norm = runtime.step((weights * torch.tensor([3.0, 4.0])).sum(), optimizer)
+    assert norm.item() == pytest.approx(5.0)
+    assert weights.tolist() == pytest.approx([-2.0, -3.0])
+
+
+def test_random_state_round_trip_gives_the_same_numbers() -> None:
+    runtime = Runtime(torch.device("cpu"))
+    state = runtime.random_state()
+    first = torch.rand(3)
+    runtime.restore_random_state(state)
+    assert torch.equal(torch.rand(3), first)
