@@ -98,7 +98,8 @@ class Config:
         for name, interval in _INTERVALS.items():
             value = getattr(self, name)
             if value is not None and not _inside(value, interval):
-                raise UserError(f"{name} is {value}: it must be {_in_words(interval)}.")
+                words = _in_words(interval) if abs(value) < math.inf else "a finite number"
+                raise UserError(f"{name} is {value}: it must be {words}.")
         if self.nesterov and not self.momentum:
             raise UserError("nesterov needs momentum: give momentum above 0, or leave nesterov out.")
 

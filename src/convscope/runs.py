@@ -15,22 +15,41 @@ import csv
 import io
 import json
 import os
+import shutil
 import socket
+import time
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convscope.config import Config
-from convscope.errors import UserError
+from convscope.errors import ConvscopeError, UserError
 from convscope.files import atomic_path, write_text
 from convscope.recipes import load_config
 
 if TYPE_CHECKING:
     import numpy as np
 
+NEWEST = "latest"
+"""Stands for the newest run wherever a run is named."""
+
 FORMAT = 1
 """Version of the directory's files; raised when an older Convscope could no longer read them."""
 
+COLUMNS = (
+    "epoch",
+    "train_loss",
+    "train_accuracy",
+    "val_loss",
+    "val_accuracy",
+    "lr",
+    "grad_norm",
+    "images_per_second",
+    "seconds",
+)
+"""Of history.csv."""
 INTEGER_COLUMNS = {"epoch"}
 
 
@@ -44,32 +63,37 @@ class Run:
     def create(cls, runs_dir: Path, name: str, config: Config, environment: dict[str, Any]) -> "Run":
         """Make `runs_dir/name` with the setting in it; a UserError when it exists already or cannot be made."""
         path = runs_dir / name
-        if Path(name).name != name or name.startswith("."):
+        if not name or Path(name).name != name or name.startswith(".") or name == NEWEST:
             raise UserError(
-                f"'{name}' cannot name a run: choose a name without slashes that does not begin with a dot."
+                f"'{name}' cannot name a run: choose a name without slashes that does not begin with a dot, "
+                f"and not '{NEWEST}'."
+            )
+        if path.exists():
+            raise UserError(
+                f"there is already a run at {path}: choose another --name, or continue it with --resume {path}."
             )
         try:
             runs_dir.mkdir(parents=True, exist_ok=True)
             path.mkdir()
-        except FileExistsError:
-            raise UserError(
-                f"there is already a run at {path}: choose another --name, or continue it with --resume {path}."
-            ) from None
         except OSError as error:
             raise UserError(
                 f"cannot make the run directory {path} ({error.strerror}): "
                 f"choose a directory you may write to with --runs-dir."
             ) from error
         run = cls(path)
-        run.write_json("environment.json", environment)
-        run.write_metrics({"status": "running"})
-        write_text(path / "config.yaml", config.to_yaml())  # last: a directory with it is a run
+        try:
+            run.write_json("environment.json", environment)
+            run.write_metrics({"status": "running"})
+            write_text(path / "config.yaml", config.to_yaml())  # last: a directory with it is a run
+        except ConvscopeError:
+            shutil.rmtree(path)
+            raise
         return run
 
     @classmethod
     def open(cls, reference: str | Path, runs_dir: Path = Path("runs")) -> "Run":
         """The run with this path, this name in `runs_dir`, or the newest there for `latest`."""
-        if str(reference) == "latest":
+        if str(reference) == NEWEST:
             runs = list_runs(runs_dir)
             if not runs:
                 raise UserError(f"there is no run in {runs_dir} yet: train one with `convscope train`.")
@@ -122,19 +146,31 @@ class Run:
         """finished, running, interrupted, diverged or failed; killed when its process is gone without a word."""
         metrics = self.metrics()
         status = str(metrics.get("status", "unknown"))
-        if status == "running" and metrics.get("host") == socket.gethostname():
-            try:
-                os.kill(int(metrics["pid"]), 0)
-            except ProcessLookupError:
-                return "killed"
-            except (PermissionError, KeyError, ValueError):
-                pass
-        return status
+        here = metrics.get("host") == socket.gethostname()
+        return "killed" if status == "running" and here and self.process is None else status
+
+    @property
+    def process(self) -> int | None:
+        """Number of the process that is training this run on this machine; None when there is none."""
+        metrics = self.metrics()
+        if metrics.get("status") != "running" or metrics.get("host") != socket.gethostname():
+            return None
+        booted = time.time() - time.monotonic()
+        if (self.path / "metrics.json").stat().st_mtime < booted:
+            return None  # the power was cut: its number may be another process's by now
+        try:
+            os.kill(int(metrics["pid"]), 0)
+        except PermissionError:
+            pass  # it is alive, and somebody else's
+        except (ProcessLookupError, KeyError, ValueError, OverflowError):
+            return None
+        return int(metrics["pid"])
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """Replace metrics.json."""
+        # Of the process that trains, not of one that evaluates meanwhile and writes back what it has read.
         process = {"host": socket.gethostname(), "pid": os.getpid()} if metrics["status"] == "running" else {}
-        self.write_json("metrics.json", metrics | process)
+        self.write_json("metrics.json", process | metrics)
 
     def history(self) -> list[dict[str, float]]:
         """The rows of history.csv, one an epoch; none before the first epoch is over."""
@@ -143,11 +179,14 @@ class Run:
             return []
         try:
             with path.open(encoding="utf-8", newline="") as file:
+                table = csv.DictReader(file)
+                if table.fieldnames is not None and set(table.fieldnames) != set(COLUMNS):
+                    raise ValueError(f"its columns are not {', '.join(COLUMNS)}")
                 return [
                     {key: int(value) if key in INTEGER_COLUMNS else float(value) for key, value in row.items()}
-                    for row in csv.DictReader(file)
+                    for row in table
                 ]
-        except (ValueError, TypeError, OSError) as error:
+        except (ValueError, TypeError, OSError, csv.Error) as error:
             raise UserError(f"{path} is damaged ({error}): restore it from a copy, or resume the run.") from error
 
     def write_history(self, rows: list[dict[str, float]]) -> None:
@@ -169,7 +208,7 @@ class Run:
                 return dict(arrays)
         except FileNotFoundError as error:
             raise UserError(f"{self.path} has no predictions yet: run `convscope evaluate {self.path}`.") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise UserError(f"{path} is damaged ({error}): run `convscope evaluate {self.path}`.") from error
 
     def write_predictions(self, **arrays: "np.ndarray[Any, Any]") -> None:

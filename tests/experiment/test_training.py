@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -272,3 +273,43 @@ def test_test_split_is_not_read_before_the_end(
     blind = train(setting, runs_dir=tmp_path, name="blind")
     assert_same_bits(load_state(blind.last_state), load_state(whole.last_state))
     assert blind.metrics()["test"] != whole.metrics()["test"]
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_run_under_way_is_not_trained_twice(setting: Config, tmp_path: Path) -> None:
+    watcher = Watcher(1)
+    with pytest.raises(Interrupted):
+        train(setting, runs_dir=tmp_path, name="shared", observers=[watcher], interrupted=watcher.interrupted)
+    run = Run.open("shared", tmp_path)
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        run.write_json("metrics.json", {"status": "running", "host": socket.gethostname(), "pid": other.pid})
+        with pytest.raises(UserError, match=f"trained by process {other.pid}"):
+            resume(run)
+    finally:
+        other.kill()
+        other.communicate()
+    assert run.status == "killed"
+    assert resume(run).status == "finished"
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_resuming_takes_the_number_of_threads_of_the_beginning(setting: Config, tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    watcher = Watcher(1)
+    try:
+        torch.set_num_threads(2)
+        with pytest.raises(Interrupted):
+            train(
+                replace(setting, threads=None, epochs=1),
+                runs_dir=tmp_path,
+                name="stopped",
+                observers=[watcher],
+                interrupted=watcher.interrupted,
+            )
+        torch.set_num_threads(1)
+        resume(Run.open("stopped", tmp_path), observers=[watcher])
+        assert watcher.plan is not None
+        assert watcher.plan.threads == 2
+    finally:
+        torch.set_num_threads(before)

@@ -18,6 +18,10 @@ class Compare(Settings):
     """Train several networks on one data set (same split, same seed, same setting), or take runs that exist.
 
     Prints a table and draws one figure with all curves.
+
+    $ convscope compare fashion-mnist linear tinyvgg tinyvgg_bn --epochs 5
+    $ convscope compare fashion-mnist-mini linear lenet5 --epochs 3 --seeds 3
+    $ convscope compare first second
     """
 
     subjects: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DATA MODEL... | RUN RUN...")] = ()
@@ -36,7 +40,7 @@ class Compare(Settings):
 
 def main(argv: list[str]) -> int:
     """Train if networks were named, then print the table; 130 when stopped by Ctrl-C."""
-    flags = parse(Compare, argv, prog="convscope compare")
+    flags = parse(Compare, argv, verb="compare")
     if len(flags.subjects) < 2:
         raise UserError(
             "there is nothing to compare: name a data set and networks, such as "

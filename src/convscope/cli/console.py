@@ -5,7 +5,7 @@ import os
 from rich.console import Console
 from rich.table import Table
 
-WIDTH = 140
+WIDTH = 200
 """Characters a line where nobody can say how many there are: in a pipe or a file."""
 
 

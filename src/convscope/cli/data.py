@@ -8,17 +8,23 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from convscope.catalog import DATA, data_entry
+from convscope.cli.flags import read_flags
 from convscope.data.sources import fetch, locate
 from convscope.errors import UserError
 
 
 @dataclass(frozen=True)
 class Data:
-    """List the data sets, show one in figures and pictures, or fetch one."""
+    """List the data sets, show one in figures and pictures, or fetch one.
+
+    $ convscope data
+    $ convscope data show fashion-mnist-mini
+    $ convscope data fetch mnist
+    """
 
     command: Annotated[
         Literal["list", "show", "fetch"], tyro.conf.Positional, tyro.conf.arg(metavar="[list|show|fetch]")
-    ]
+    ] = "list"
     """What to do."""
     data: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = None
     """With show and fetch: a name of the list; with show also a folder of IDX files."""
@@ -32,7 +38,7 @@ class Data:
 
 def main(argv: list[str]) -> int:
     """Do what the command says; 0."""
-    flags = tyro.cli(Data, prog="convscope data", args=argv, config=(tyro.conf.FlagCreatePairsOff,))
+    flags = read_flags(Data, argv, verb="data")
     if flags.command == "list":
         _list(flags)
         return 0
@@ -87,11 +93,11 @@ def _show(name: str, flags: Data) -> None:
     from convscope.cli.progress import Download
     from convscope.data import channel_statistics, class_counts, load_train_test, mean_image_per_class
 
+    folder = flags.output or Path("pictures") / Path(name).name
     with Download() as download:
         train, test = load_train_test(name, data_dir=flags.data_dir, progress=download)
     mean, std = channel_statistics(train.images)
     counts = class_counts(train)
-    folder = flags.output or Path("pictures") / Path(name).name
     # Two images of each class, class after class, so that each column of the strip is one class where there are ten.
     chosen = torch.cat([torch.nonzero(train.labels == label).flatten()[:2] for label in range(len(train.classes))])
     chosen = torch.cat([chosen[::2], chosen[1::2]])
@@ -100,6 +106,12 @@ def _show(name: str, flags: Data) -> None:
         "classes": plots.class_distribution(counts, train.classes),
         "means": plots.mean_images(mean_image_per_class(train).numpy(), train.classes),
     }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make the directory {folder} ({error.strerror}): choose another with --output."
+        ) from error
     paths = {picture: folder / f"{picture}.png" for picture in pictures}
     for picture, figure in pictures.items():
         plots.save_figure(figure, paths[picture])

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from convscope.cli.flags import read_flags
+
 
 @dataclass(frozen=True)
 class Doctor:
@@ -23,7 +25,7 @@ class Doctor:
 
 def main(argv: list[str]) -> int:
     """Print the facts and the advice; 0 whatever they are."""
-    options = tyro.cli(Doctor, prog="convscope doctor", args=argv, config=(tyro.conf.FlagCreatePairsOff,))
+    options = read_flags(Doctor, argv, verb="doctor")
     # Importing torch takes a second: only after --help and after mistakes in the command line.
     from rich.table import Table
 

@@ -7,13 +7,18 @@ from typing import Annotated, Literal
 
 import tyro
 
+from convscope.cli.flags import read_flags
 from convscope.errors import UserError
 from convscope.runs import Run
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Metrics of a run's best weights, per class too, the most confused pairs, and pictures of both."""
+    """Metrics of a run's best weights, per class too, the most confused pairs, and pictures of both.
+
+    $ convscope evaluate latest
+    $ convscope evaluate first --split val --json
+    """
 
     run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Name of the run, its path, or `latest`."""
@@ -33,7 +38,7 @@ class Evaluate:
 
 def main(argv: list[str]) -> int:
     """Print the report on one split; 0."""
-    flags = tyro.cli(Evaluate, prog="convscope evaluate", args=argv, config=(tyro.conf.FlagCreatePairsOff,))
+    flags = read_flags(Evaluate, argv, verb="evaluate")
     if flags.top_k < 1:
         raise UserError(f"top_k is {flags.top_k}: it must be at least 1.")
     run = Run.open(flags.run, flags.runs_dir)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from convscope.catalog import model_entry
+from convscope.cli.flags import read_flags
 from convscope.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Explain:
-    """Show a network layer by layer, and the memory that training it takes; no data is read."""
+    """Show a network layer by layer, and the memory that training it takes; no data is read.
+
+    $ convscope explain tinyvgg_bn
+    $ convscope explain tinyvgg --options hidden 256 --input-size 32 --in-channels 3
+    """
 
     model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """Name of the network; `convscope models` lists them."""
@@ -43,7 +48,7 @@ def main(argv: list[str]) -> int:
     Raises:
         UserError: there is no such network, or not with these options or for these images.
     """
-    options = tyro.cli(Explain, prog="convscope explain", args=argv, config=(tyro.conf.FlagCreatePairsOff,))
+    options = read_flags(Explain, argv, verb="explain")
     if options.batch_size < 1:
         raise UserError(f"the batch size is {options.batch_size}, but a batch has images: give 1 or more.")
     entry = model_entry(options.model)

@@ -9,36 +9,35 @@ from convscope.errors import UserError
 
 T = TypeVar("T")
 
-# A switch such as --flip needs no --no-flip beside it.
-_CONFIG = (tyro.conf.FlagCreatePairsOff, tyro.conf.AvoidSubcommands)
-
 
 def read_flags(kind: type[T], argv: list[str], *, verb: str, default: T | None = None) -> T:
     """The arguments in `argv` as a `kind`, on top of `default` where that is given.
 
     Raises:
-        UserError: a flag that does not exist, or an argument too many.
-        SystemExit: --help, an argument missing, or a value of the wrong type.
+        UserError: a flag that does not exist.
+        SystemExit: --help, an argument too many or too few, or a value of the wrong type.
     """
-    flags, left = tyro.cli(
-        kind, prog=f"convscope {verb}", args=argv, default=default, config=_CONFIG, return_unknown_args=True
-    )
-    if not left:
-        return flags
-    name = left[0].partition("=")[0]
-    remedy = f"`convscope {verb} --help` shows what there is."
-    if not name.startswith("-"):
-        raise UserError(f"'{name}' is an argument too many: {remedy}")
-    near = get_close_matches(name, _names(kind), n=1)
-    raise UserError(f"unknown flag '{name}': {f'did you mean {near[0]}?' if near else remedy}")
+    _check_names(kind, argv, verb)
+    prog = f"convscope {verb}"
+    if default is None:
+        return tyro.cli(kind, prog=prog, args=argv, config=(tyro.conf.FlagCreatePairsOff,))
+    # A switch such as --flip, which the default may have turned on, has a --no-flip too.
+    return tyro.cli(kind, prog=prog, args=argv, default=default)
 
 
-def _names(kind: type) -> list[str]:
-    """The flags of a verb: its fields, but for those given by their place and those not given at all."""
-    hints = get_type_hints(kind, include_extras=True)
-    without_flag = {tyro.conf.Positional, tyro.conf.Suppress}
-    return [
-        f"--{name.replace('_', '-')}"
-        for name, hint in hints.items()
-        if without_flag.isdisjoint(getattr(hint, "__metadata__", ()))
-    ]
+def _check_names(kind: type, argv: list[str], verb: str) -> None:
+    """Look at the names of the flags first: once one is not known, tyro can no longer tell what belongs to what."""
+    known = ["--help"]
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        # Neither what is given by its place nor what is not given at all has a flag.
+        if not any(mark in (tyro.conf.Positional, tyro.conf.Suppress) for mark in getattr(hint, "__metadata__", ())):
+            flag = name.replace("_", "-")
+            known += [f"--{flag}", f"--no-{flag}"] if hint is bool else [f"--{flag}"]
+    for argument in argv:
+        name = argument.partition("=")[0]
+        if name == "--":
+            return  # what follows are no flags
+        if name.startswith("--") and name.replace("_", "-") not in known:
+            near = get_close_matches(name, known, n=1)
+            remedy = f"did you mean {near[0]}?" if near else f"`convscope {verb} --help` lists those there are."
+            raise UserError(f"unknown flag '{name}': {remedy}")

@@ -22,6 +22,10 @@ VERBS = {
 }
 
 
+# PyTorch has no exception of its own for this on the CPU.
+_NO_MEMORY = ("out of memory", "can't allocate memory")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line `argv` (without the program's name); 0 success, 1 failure, 2 the user's mistake."""
     argv = sys.argv[1:] if argv is None else argv
@@ -64,7 +68,7 @@ def _explain(error: BaseException) -> int:
     elif isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         message, status = f"{place}{error.strerror or error}: make room or choose another place, then try again.", 1
-    elif "out of memory" in str(error).lower() or isinstance(error, MemoryError):
+    elif isinstance(error, MemoryError) or any(words in str(error).lower() for words in _NO_MEMORY):
         message, status = "the memory does not suffice: choose a smaller --batch-size or --input-size.", 1
     else:
         message = (

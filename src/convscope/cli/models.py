@@ -3,9 +3,8 @@
 import json
 from dataclasses import asdict, dataclass
 
-import tyro
-
 from convscope.catalog import MODELS
+from convscope.cli.flags import read_flags
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ class Models:
 
 def main(argv: list[str]) -> int:
     """List the networks of the catalogue; always 0."""
-    options = tyro.cli(Models, prog="convscope models", args=argv, config=(tyro.conf.FlagCreatePairsOff,))
+    options = read_flags(Models, argv, verb="models")
     if options.json:
         print(json.dumps([asdict(entry) for entry in MODELS.values()], indent=1))
         return 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from convscope.cli.flags import read_flags
 from convscope.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Predict:
-    """Name what is on images."""
+    """Name what is on images.
+
+    $ convscope predict latest shirt.jpg --invert
+    $ convscope predict first photos/ --json
+    """
 
     run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Name or path of the run whose network answers, or `latest`."""
@@ -44,7 +49,7 @@ class Predict:
 
 def main(argv: list[str]) -> int:
     """Predict every image that can be read; 2 when there was another one, which is then named, else 0."""
-    options = tyro.cli(Predict, prog="convscope predict", args=argv, config=(tyro.conf.FlagCreatePairsOff,))
+    options = read_flags(Predict, argv, verb="predict")
     if not options.images:
         raise UserError("there is nothing to predict: name at least one image, folder or pattern.")
     # Importing torch takes a second: only after --help and after mistakes in the command line.

@@ -58,9 +58,11 @@ class Progress:
         self.plan, self._seconds, self._epochs_done = plan, 0.0, 0
         config = plan.config
         self._console.print(
-            f"{config.model} ({plan.parameters:,} parameters) on {config.data}: {plan.train_images:,} images to train, "
-            f"{plan.val_images:,} to validate, {config.epochs} epochs of batches of {config.batch_size}\n"
-            f"{plan.device}, {plan.precision}, {plan.threads} threads, seed {config.seed}; into {plan.run.path}"
+            f"{config.model} on {config.data}: {plan.parameters:,} parameters, {plan.train_images:,} images to train, "
+            f"{plan.val_images:,} to validate\n"
+            f"{config.epochs} epoch{'' if config.epochs == 1 else 's'} of batches of {config.batch_size}, "
+            f"seed {config.seed}; {plan.device}, {plan.precision}, "
+            f"{plan.threads} thread{'' if plan.threads == 1 else 's'}; into {plan.run.path}"
         )
         if plan.resumed:
             self._console.print(f"resuming in epoch {plan.first_epoch}")
@@ -165,7 +167,7 @@ class Download:
             self._bar = Bar(*columns, console=Console(stderr=True))
             self._bar.start()
         task = next((task for task in self._bar.tasks if task.description == name), None)
-        identity = self._bar.add_task(name) if task is None else task.id
+        identity = self._bar.add_task(name, total=None) if task is None else task.id
         self._bar.update(identity, completed=done, total=total or None)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from convscope.cli.flags import read_flags
 from convscope.runs import Run
 
 
@@ -21,7 +22,7 @@ class Report:
 
 def main(argv: list[str]) -> int:
     """Write the page and say where it is; 0."""
-    flags = tyro.cli(Report, prog="convscope report", args=argv)
+    flags = read_flags(Report, argv, verb="report")
     run = Run.open(flags.run, flags.runs_dir)
 
     from convscope.report import write_report

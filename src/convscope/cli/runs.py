@@ -1,12 +1,14 @@
 """`convscope runs` lists the run directories; `convscope runs show RUN` shows one."""
 
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
+from convscope.cli.flags import read_flags
 from convscope.errors import UserError
 from convscope.numbers import duration, percent
 from convscope.recipes import differences
@@ -31,7 +33,7 @@ class Runs:
 
 def main(argv: list[str]) -> int:
     """Print the list or the run; 0."""
-    flags = tyro.cli(Runs, prog="convscope runs", args=argv, config=(tyro.conf.FlagCreatePairsOff,))
+    flags = read_flags(Runs, argv, verb="runs")
     if flags.command == "show":
         if flags.run is None:
             raise UserError("which run? Name one: convscope runs show RUN, or `latest`.")
@@ -74,13 +76,15 @@ def _print_list(rows: list[dict[str, Any]]) -> None:
     from convscope.cli.console import console, plain_table
 
     table = plain_table("run", "data", "model")
-    for name in ("epochs", "val accuracy", "test accuracy", "time"):
+    for column in table.columns:
+        column.overflow = "fold"  # never cut off: names are there to be copied
+    for name in ("epochs", "val acc", "test acc", "time"):
         table.add_column(name, justify="right")
     table.add_column("status")
     for row in rows:
         table.add_row(
             row["name"],
-            row["data"],
+            row["data"] and Path(row["data"]).name,
             row["model"],
             "" if row["epochs"] is None else str(row["epochs"]),
             percent(row["val"]),
@@ -116,4 +120,6 @@ def _show(run: Run, *, as_json: bool) -> None:
             report = metrics[split]
             low, high = percent(report["top1_low"]), percent(report["top1_high"])
             print(f"{split} accuracy {percent(report['top1'])} ({low} to {high}), macro F1 {report['macro_f1']:.4f}")
-    print(f"again: convscope train --config {run.path / 'config.yaml'}")
+    if run.status not in ("finished", "running"):
+        print(f"go on: convscope train --resume {shlex.quote(str(run.path))}")
+    print(f"again: convscope train --config {shlex.quote(str(run.path / 'config.yaml'))}")

@@ -1,22 +1,23 @@
 """Flags that `train` and `compare` share: every field of a setting, and where runs and data lie."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import tyro
 
-from convscope.config import Config
+from convscope.cli.flags import read_flags
+from convscope.config import Config, Option
 from convscope.errors import UserError
 from convscope.recipes import load_config, load_recipe
-
-TYRO = (tyro.conf.FlagCreatePairsOff, tyro.conf.AvoidSubcommands)
 
 
 @dataclass(frozen=True)
 class Settings(Config):
     """All flags of a training; a flag wins over --recipe and --config, which win over the defaults."""
 
+    model_options: Annotated[dict[str, Option], tyro.conf.arg(metavar="KEY VALUE...")] = field(default_factory=dict)
+    """The network's own options, such as `--model-options hidden 256 block2_convs 1`."""
     recipe: str | None = None
     """Start from a named setting; `convscope train --list-recipes` names them."""
     config: Path | None = None
@@ -38,12 +39,12 @@ class Settings(Config):
 S = TypeVar("S", bound=Settings)
 
 
-def parse(kind: type[S], argv: list[str], *, prog: str) -> S:
+def parse(kind: type[S], argv: list[str], *, verb: str) -> S:
     """The flags in `argv` as a `kind`, on top of the recipe and the file they name.
 
     Raises:
-        UserError: no such recipe or file, or a value out of range.
-        SystemExit: --help, or flags that do not exist.
+        UserError: no such recipe or file, a flag that does not exist, or a value out of range.
+        SystemExit: --help, or a value of the wrong type.
     """
     base = Config()
     recipe, path = _value(argv, "--recipe"), _value(argv, "--config")
@@ -54,7 +55,7 @@ def parse(kind: type[S], argv: list[str], *, prog: str) -> S:
     elif path is not None:
         base = load_config(Path(path))
     default = kind(**{field.name: getattr(base, field.name) for field in fields(Config)})
-    return tyro.cli(kind, prog=prog, args=argv, default=default, config=TYRO)
+    return read_flags(kind, argv, verb=verb, default=default)
 
 
 def setting(flags: Config) -> Config:

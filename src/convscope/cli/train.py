@@ -6,6 +6,8 @@ from typing import Annotated
 import tyro
 
 from convscope.cli.settings import Settings, parse, setting
+from convscope.config import Config
+from convscope.errors import UserError
 from convscope.recipes import recipe_names
 from convscope.runs import Run
 
@@ -15,6 +17,12 @@ class Train(Settings):
     """Train a network, keep the weights with the lowest validation loss, and test them once at the end.
 
     Everything goes into one run directory. Ctrl-C stops after the batch and saves; --resume goes on from there.
+
+    $ convscope train fashion-mnist-mini tinyvgg_bn --epochs 3
+    $ convscope train fashion-mnist lenet5 --optimizer sgd --lr 0.1 --schedule cosine --flip --shift 2
+    $ convscope train photos/idx tinyvgg --model-options hidden 256 --patience 3 --name first
+    $ convscope train --config runs/first/config.yaml --seed 1
+    $ convscope train --resume latest
     """
 
     data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = "fashion-mnist"
@@ -25,16 +33,20 @@ class Train(Settings):
     """Name of the run directory; model, data set and time by default."""
     resume: Annotated[str | None, tyro.conf.arg(metavar="RUN")] = None
     """Go on with this run (a name, a path or `latest`) with the setting it has."""
-    list_recipes: bool = False
+    list_recipes: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print the names of the recipes, and nothing else."""
 
 
 def main(argv: list[str]) -> int:
     """Train or resume; 0 when the run is finished, 130 when it was stopped by Ctrl-C."""
-    flags = parse(Train, argv, prog="convscope train")
+    flags = parse(Train, argv, verb="train")
     if flags.list_recipes:
         print("\n".join(recipe_names()))
         return 0
+    if flags.resume is not None and (setting(flags) != Config() or flags.name is not None):
+        raise UserError(
+            "--resume goes on with the run's own setting: leave out data set, network, --name and hyperparameters."
+        )
     from convscope.cli.progress import Download, Progress, StopSignal, say_how_to_resume
     from convscope.cli.results import say_results
     from convscope.experiment import resume, train

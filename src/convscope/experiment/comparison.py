@@ -3,6 +3,7 @@
 import csv
 import io
 import statistics
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
@@ -12,6 +13,7 @@ from convscope import plots
 from convscope.config import Config
 from convscope.data.sources import Progress
 from convscope.errors import UserError
+from convscope.experiment.session import Session
 from convscope.experiment.training import Observer, train
 from convscope.files import write_text
 from convscope.recipes import differences
@@ -69,19 +71,26 @@ def compare_settings(
     """Train each setting with `seeds` seeds, counted up from its own, and compare the runs.
 
     Raises:
-        UserError: a setting cannot be trained; Interrupted: the finished runs can be compared by their names.
+        UserError: a setting cannot be trained, or is there twice; nothing was written.
+        Interrupted: the finished runs can be compared by their names.
     """
+    settings = [replace(config, seed=config.seed + offset) for offset in range(seeds) for config in configs]
+    if len({setting.to_yaml() for setting in settings}) < max(2, len(settings)):
+        raise UserError(
+            "a comparison needs at least two settings, all different: name each network once, or take several seeds."
+        )
+    for config in configs:  # what cannot be trained is told before the first training, not after hours of others
+        Session.prepare(config, data_dir=data_dir, progress=progress)
     runs = [
         train(
-            replace(config, seed=config.seed + offset),
+            setting,
             runs_dir=runs_dir,
             data_dir=data_dir,
             observers=observers,
             interrupted=interrupted,
             progress=progress,
         )
-        for offset in range(seeds)
-        for config in configs
+        for setting in settings
     ]
     return compare_runs(runs, runs_dir=runs_dir)
 
@@ -100,9 +109,13 @@ def compare_runs(runs: Sequence[Run], *, runs_dir: Path = Path("runs")) -> Compa
     if len({run.config().data for run in runs}) > 1:
         names = ", ".join(sorted({run.config().data for run in runs}))
         raise UserError(f"the runs were trained on different data ({names}): compare runs on the same data set.")
-    groups: dict[str, list[Run]] = {}
+    groups: dict[tuple[str, int], list[Run]] = {}
+    repetitions = Counter[str]()
     for run in runs:
-        groups.setdefault(replace(run.config(), seed=0).to_yaml(), []).append(run)
+        config = run.config()
+        repetitions[config.to_yaml()] += 1  # the same seed again is not another seed: it gets a row of its own
+        key = (replace(config, seed=0).to_yaml(), repetitions[config.to_yaml()])
+        groups.setdefault(key, []).append(run)
     labels = _labels([group[0] for group in groups.values()])
     rows = [_row(label, group) for label, group in zip(labels, groups.values(), strict=True)]
 
@@ -154,7 +167,7 @@ def _deviation(values: Sequence[float]) -> float | None:
 
 
 def _labels(runs: Sequence[Run]) -> list[str]:
-    """The models' names, and where one occurs twice, what its settings differ in."""
+    """The models' names, where one occurs twice what its settings differ in, and the run's name if in nothing."""
     settings = [differences(run.config()) for run in runs]
     models = [run.config().model for run in runs]
     labels = []
@@ -164,4 +177,6 @@ def _labels(runs: Sequence[Run]) -> list[str]:
         defaults = {field.name: getattr(Config(), field.name) for field in fields(Config)}
         notes = [f"{key} {setting.get(key, defaults[key])}" for key in keys if key != "seed"]
         labels.append(f"{model} ({', '.join(notes)})" if notes else model)
-    return labels
+    return [
+        f"{label} {run.name}" if labels.count(label) > 1 else label for label, run in zip(labels, runs, strict=True)
+    ]

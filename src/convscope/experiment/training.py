@@ -1,7 +1,9 @@
 """Train a setting into a run directory, and go on with a training that was stopped."""
 
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +13,7 @@ import torch
 from convscope import plots
 from convscope.config import Config
 from convscope.data.sources import Progress
-from convscope.errors import UserError
+from convscope.errors import ConvscopeError, UserError
 from convscope.experiment.results import evaluate_split
 from convscope.experiment.session import Session
 from convscope.runs import Run
@@ -69,7 +71,8 @@ def train(
     """
     session = Session.prepare(config, data_dir=data_dir, progress=progress)
     started = {"started": datetime.now(UTC).isoformat(timespec="microseconds")}
-    run = Run.create(runs_dir, name or _new_name(config, runs_dir), config, environment() | started)
+    name = _new_name(config, runs_dir) if name is None else name
+    run = Run.create(runs_dir, name, config, environment() | started)
     return _train(run, session, None, observers, interrupted)
 
 
@@ -87,11 +90,15 @@ def resume(
     """
     if run.status == "finished":
         raise UserError(f"{run.path} is finished, there is nothing to resume: look at it with `convscope runs show`.")
+    if run.process not in (None, os.getpid()):
+        raise UserError(f"{run.path} is being trained by process {run.process}: stop that first, or wait for it.")
     if run.last_state.exists():
         state = load_state(run.last_state)
     else:
         state = None  # stopped before its first checkpoint
-    session = Session.prepare(run.config(), data_dir=data_dir)
+    # Sums are taken in another order on another number of threads, and then differ in their last bits.
+    threads = run.config().threads or run.environment().get("threads")
+    session = Session.prepare(replace(run.config(), threads=threads), data_dir=data_dir)
     return _train(run, session, state, observers, interrupted)
 
 
@@ -143,7 +150,8 @@ def _train(
         _finish(run, session, history.rows)
     except BaseException as error:
         statuses = {Interrupted: "interrupted", KeyboardInterrupt: "interrupted", Diverged: "diverged"}
-        run.write_metrics({"status": statuses.get(type(error), "failed")})
+        with suppress(ConvscopeError):  # a disk too full for a checkpoint may be too full for this word
+            run.write_metrics({"status": statuses.get(type(error), "failed")})
         raise
     return run
 

@@ -3,6 +3,7 @@
 A file holds only what differs from the defaults of `Config`; the comment at the head of a recipe says what it gave.
 """
 
+import reprlib
 import types
 from dataclasses import asdict
 from difflib import get_close_matches
@@ -35,8 +36,9 @@ def load_config(path: Path) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no text in UTF-8"
         raise UserError(
-            f"cannot read the setting {path} ({error}): give a YAML file such as a run's config.yaml."
+            f"cannot read the setting {path} ({reason}): give a YAML file such as a run's config.yaml."
         ) from error
     return parse_config(text, source=str(path))
 
@@ -46,13 +48,18 @@ def parse_config(text: str, *, source: str) -> Config:
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         values = yaml.safe_load(text) or {}
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: 2020-13-45 looks like a date
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
         raise UserError(f"{source}{place}: this is not YAML: write one 'key: value' a line.") from error
     if not isinstance(node, yaml.MappingNode) and values != {}:
         raise UserError(f"{source}: a setting is 'key: value' lines, as in a run's config.yaml.")
-    lines = {key.value: key.start_mark.line + 1 for key, _ in node.value} if node else {}
+    lines: dict[str, int] = {}
+    for key, _ in node.value if node else ():
+        line = key.start_mark.line + 1
+        if key.value in lines:
+            raise UserError(f"{source}, line {line}: {key.value} is already in line {lines[key.value]}: keep one.")
+        lines[key.value] = line
     converted = {}
     for key, value in values.items():
         place = f"{source}, line {lines.get(str(key), 1)}"
@@ -63,7 +70,7 @@ def parse_config(text: str, *, source: str) -> Config:
         try:
             converted[key] = _convert(value, _TYPES[key])
         except ValueError as error:
-            raise UserError(f"{place}: {key} is {value!r}: {error}") from None
+            raise UserError(f"{place}: {key} is {reprlib.repr(value)}: {error}") from None
     try:
         return Config(**converted)
     except UserError as error:
@@ -105,7 +112,7 @@ def _convert(value: Any, wanted: Any) -> Any:
     if wanted is float and isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             return float(value)  # YAML reads 1e-3, without a point, as a text
-        except ValueError:
+        except (ValueError, OverflowError):
             raise ValueError("it must be a number.") from None
     if isinstance(value, wanted) and not (wanted is int and isinstance(value, bool)):
         return value
