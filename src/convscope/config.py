@@ -112,7 +112,7 @@ class Config:
 _INTERVALS = {
     "dropout": "[0, 1)",
     "val_share": "(0, 1)",
-    "split_seed": "[0, 9223372036854775807]",
+    "split_seed": "[0, 9223372036854775808)",
     "input_size": "[1, 4096]",
     "shift": "[0, 4096]",
     "rotation": "[0, 180]",
@@ -131,7 +131,7 @@ _INTERVALS = {
     "clip_norm": "(0, inf)",
     "ema": "[0, 1)",
     "patience": "[1, inf)",
-    "seed": "[0, 9223372036854775807]",
+    "seed": "[0, 9223372036854775808)",
     "threads": "[1, 4096]",
     "checkpoint_every": "(0, inf)",
 }

@@ -204,7 +204,7 @@ class Run:
 
         path = self.path / "predictions.npz"
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return dict(arrays)
         except FileNotFoundError as error:
             raise UserError(f"{self.path} has no predictions yet: run `convscope evaluate {self.path}`.") from error

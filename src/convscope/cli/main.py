@@ -31,14 +31,11 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     debug = "--debug" in argv
     argv = [argument for argument in argv if argument != "--debug"]
-    if not argv or argv[0] in ("-h", "--help", "help"):
-        print(_usage())
-        return 0
-    if argv[0] in ("-V", "--version"):
-        print(f"convscope {metadata.version('convscope')}")
-        return 0
     try:
-        return _run(argv[0], argv[1:])
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()  # here, where a reader that is gone can be told from an error
     except BrokenPipeError:  # the reader, `head` for example, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -48,12 +45,19 @@ def main(argv: list[str] | None = None) -> int:
         return _explain(error)
 
 
-def _run(verb: str, argv: list[str]) -> int:
+def _run(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(_usage())
+        return 0
+    verb = argv[0]
+    if verb in ("-V", "--version"):
+        print(f"convscope {metadata.version('convscope')}")
+        return 0
     if verb not in VERBS:
         from convscope.errors import unknown
 
         raise unknown("verb", verb, VERBS)
-    status: int = import_module(f"convscope.cli.{verb}").main(argv)
+    status: int = import_module(f"convscope.cli.{verb}").main(argv[1:])
     return status
 
 

@@ -79,8 +79,8 @@ def _print_list(rows: list[dict[str, Any]]) -> None:
     for column in table.columns:
         column.overflow = "fold"  # never cut off: names are there to be copied
     for name in ("epochs", "val acc", "test acc", "time"):
-        table.add_column(name, justify="right")
-    table.add_column("status")
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("status", no_wrap=True)
     for row in rows:
         table.add_row(
             row["name"],

@@ -47,15 +47,17 @@ def parse_config(text: str, *, source: str) -> Config:
     """The setting in a YAML text; errors name `source`, the line, the key and the nearest right one."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text) or {}
+        values = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: 2020-13-45 looks like a date
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
         raise UserError(f"{source}{place}: this is not YAML: write one 'key: value' a line.") from error
-    if not isinstance(node, yaml.MappingNode) and values != {}:
+    if values is None:  # an empty file
+        return Config()
+    if not isinstance(node, yaml.MappingNode) or not isinstance(values, dict):
         raise UserError(f"{source}: a setting is 'key: value' lines, as in a run's config.yaml.")
     lines: dict[str, int] = {}
-    for key, _ in node.value if node else ():
+    for key, _ in node.value:
         line = key.start_mark.line + 1
         if key.value in lines:
             raise UserError(f"{source}, line {line}: {key.value} is already in line {lines[key.value]}: keep one.")
