@@ -105,7 +105,7 @@ class Config:
 
     def to_yaml(self) -> str:
         """Every field with its value, one a line, in the order of the class."""
-        return yaml.safe_dump(asdict(self), sort_keys=False, allow_unicode=True)
+        return yaml.safe_dump(asdict(self), sort_keys=False)
 
 
 # Allowed values, in the notation of mathematics: "[0, 1)" is from 0, included, to 1, excluded.
