@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from convscope.errors import UserError
+from convscope.errors import ConvscopeError, UserError
 from convscope.training.checkpoint import (
     DiskCheckpoints,
     MemoryCheckpoints,
@@ -259,3 +259,30 @@ def test_a_checkpoint_is_due_when_its_minutes_are_over(tmp_path: Path, monkeypat
     now[0] += 1e9
     assert checkpoints.due()
     assert not seldom.due()
+
+
+@pytest.mark.parametrize(
+    ("library", "function", "error"),
+    [
+        (torch, "save", RuntimeError("unexpected pos 1881536 vs 1881428")),
+        (safetensors.torch, "save_file", safetensors.SafetensorError("No space left on device")),
+    ],
+)
+def test_full_disk_as_the_libraries_tell_it_is_one_sentence_and_loses_nothing(
+    library: object, function: str, error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **keywords: object) -> None:
+        raise error
+
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(library, function, fail)
+    with pytest.raises(
+        ConvscopeError, match=r"cannot write .*file: it could not be written whole, with [\d,]+ MiB free"
+    ):
+        if library is torch:
+            save_state(path, {})
+        else:
+            save_weights(path, {}, {})
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]

@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
         for model in flags.subjects[1:]:
             model_entry(model)
 
-    from convscope.cli.progress import Download, Progress, StopSignal, say_how_to_resume
+    from convscope.cli.progress import Download, Progress, StopSignal, how_to_resume
     from convscope.cli.results import say_comparison
     from convscope.experiment import compare_runs, compare_settings
     from convscope.models import takes_option
@@ -78,7 +78,7 @@ def main(argv: list[str]) -> int:
                     progress=download,
                 )
             except Interrupted:
-                say_how_to_resume(progress)
+                print(f"stopped and saved; go on with: {how_to_resume(progress)}")
                 print("then compare the finished runs by their names: convscope compare RUN RUN", file=sys.stderr)
                 return 130
         for run in comparison.runs:

@@ -171,7 +171,7 @@ class Download:
         self._bar.update(identity, completed=done, total=total or None)
 
 
-def say_how_to_resume(progress: Progress) -> None:
-    """After a stop: where the training stands and how it goes on."""
-    assert progress.plan is not None  # only a training that began can have been stopped
-    print(f"stopped and saved; go on with: convscope train --resume {shlex.quote(str(progress.plan.run.path))}")
+def how_to_resume(progress: Progress) -> str:
+    """The command that goes on with a training that began and was stopped."""
+    assert progress.plan is not None
+    return f"convscope train --resume {shlex.quote(str(progress.plan.run.path))}"

@@ -7,7 +7,7 @@ import tyro
 
 from convscope.cli.settings import Settings, parse, setting
 from convscope.config import Config
-from convscope.errors import UserError
+from convscope.errors import ConvscopeError, UserError
 from convscope.recipes import recipe_names
 from convscope.runs import Run
 
@@ -47,11 +47,11 @@ def main(argv: list[str]) -> int:
         raise UserError(
             "--resume goes on with the run's own setting: leave out data set, network, --name and hyperparameters."
         )
-    from convscope.cli.progress import Download, Progress, StopSignal, say_how_to_resume
+    from convscope.cli.progress import Download, Progress, StopSignal, how_to_resume
     from convscope.cli.results import say_results
     from convscope.experiment import resume, train
     from convscope.report import write_report
-    from convscope.training.loop import Interrupted
+    from convscope.training.loop import Diverged, Interrupted
 
     with Progress(log_every=flags.log_every) as progress, StopSignal() as stop, Download() as download:
         try:
@@ -69,7 +69,11 @@ def main(argv: list[str]) -> int:
                 run = Run.open(flags.resume, flags.runs_dir)
                 run = resume(run, data_dir=flags.data_dir, observers=[progress], interrupted=stop)
         except Interrupted:
-            say_how_to_resume(progress)
+            print(f"stopped and saved; go on with: {how_to_resume(progress)}")
             return 130
+        except ConvscopeError as error:
+            if progress.plan is None or isinstance(error, Diverged):
+                raise
+            raise ConvscopeError(f"{error} The run so far is kept; go on with: {how_to_resume(progress)}") from error
     say_results(run, write_report(run))
     return 0

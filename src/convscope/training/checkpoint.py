@@ -8,7 +8,10 @@ import copy
 import hashlib
 import json
 import pickle
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,7 @@ def save_weights(path: Path, state: dict[str, Tensor], header: dict[str, Any]) -
     # safetensors refuses channels-last tensors, hence contiguous().
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     header = {"format": FORMAT, **header, "sha256": _digest(tensors)}
-    with atomic_path(path) as temporary:
+    with _writing(path) as temporary:
         safetensors.torch.save_file(tensors, temporary, metadata={"convscope": json.dumps(header)})
 
 
@@ -69,7 +72,7 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write everything that decides the next step (tensors, numbers, texts, lists, dicts) to `path`, atomically."""
-    with atomic_path(path) as temporary:
+    with _writing(path) as temporary:
         torch.save({"format": FORMAT, **state}, temporary)
 
 
@@ -139,6 +142,17 @@ class DiskCheckpoints:
     def due(self) -> bool:
         """Whether the minutes are over."""
         return self._period is not None and time.monotonic() - self._saved >= self._period
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[Path]:
+    """`atomic_path`, for libraries that report a full disk by errors of their own."""
+    with atomic_path(path) as temporary:
+        try:
+            yield temporary
+        except (RuntimeError, safetensors.SafetensorError) as error:
+            free = shutil.disk_usage(path.parent).free
+            raise OSError(f"it could not be written whole, with {free / 2**20:,.0f} MiB free on its disk") from error
 
 
 def _check_format(path: Path, version: object) -> None:
