@@ -313,3 +313,16 @@ def test_resuming_takes_the_number_of_threads_of_the_beginning(setting: Config, 
         assert watcher.plan.threads == 2
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_setting_changed_to_another_network_cannot_be_resumed(setting: Config, tmp_path: Path) -> None:
+    watcher = Watcher(1)
+    with pytest.raises(Interrupted):
+        train(setting, runs_dir=tmp_path, name="changed", observers=[watcher], interrupted=watcher.interrupted)
+    run = Run.open("changed", tmp_path)
+    path = run.path / "config.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("hidden: 16", "hidden: 17"), encoding="utf-8")
+    with pytest.raises(UserError, match="another network than .*config.yaml says"):
+        resume(run)
+    assert run.status == "interrupted"

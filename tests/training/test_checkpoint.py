@@ -1,5 +1,6 @@
 """Weights and states as files: what comes back is what went in, or a refusal; and no file runs code."""
 
+import hashlib
 import io
 import json
 import pickle
@@ -68,6 +69,13 @@ class Trap:
         return Path.touch, (self.path,)
 
 
+def forge(path: Path, content: object, **options: Any) -> None:
+    """Write what somebody might who knows how a state is written."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer, **options)
+    path.write_bytes(buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest())
+
+
 def assert_equal(first: Any, second: Any) -> None:
     if isinstance(first, Tensor):
         assert first.dtype == second.dtype and torch.equal(first, second)
@@ -107,11 +115,11 @@ def test_others_can_read_the_file_and_its_header(saved_weights: Path, weights: d
 
 
 def test_every_changed_byte_of_the_weights_is_noticed(saved_weights: Path, weights: dict[str, Tensor]) -> None:
+    """In the header too, which says how images are prepared and what the classes are called."""
     whole = saved_weights.read_bytes()
-    beginning = 8 + int.from_bytes(whole[:8], "little")
-    for place in range(beginning, len(whole)):
+    for place in range(len(whole)):
         saved_weights.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        with pytest.raises(UserError, match="not the ones that were saved"):
+        with pytest.raises(UserError):
             load_weights(saved_weights)
 
 
@@ -181,37 +189,55 @@ def test_state_comes_back(saved_state: Path, state: dict[str, Any]) -> None:
 
 def test_a_state_with_code_is_refused_and_not_run(state: dict[str, Any], saved_state: Path, tmp_path: Path) -> None:
     trap = tmp_path / "trap"
-    buffer = io.BytesIO()
-    torch.save(state | {"format": 1, "history": Trap(trap)}, buffer)
-    old_style = io.BytesIO()
-    torch.save({"format": 1, "history": Trap(trap)}, old_style, _use_new_zipfile_serialization=False)
-    for payload in (buffer.getvalue(), old_style.getvalue(), pickle.dumps(Trap(trap), protocol=2)):
-        saved_state.write_bytes(payload)
+    for options in ({}, {"_use_new_zipfile_serialization": False}):
+        forge(saved_state, state | {"format": 1, "history": Trap(trap)}, **options)
         with pytest.raises(UserError, match="cannot be read as a state to resume from"):
             load_state(saved_state)
         assert not trap.exists()
+    saved_state.write_bytes(pickle.dumps(Trap(trap)))
+    with pytest.raises(UserError, match="not the state that was saved"):
+        load_state(saved_state)
+    assert not trap.exists()
     # The trap is one: what reads pickles without care walks into it.
     pickle.loads(pickle.dumps(Trap(trap)))
     assert trap.exists()
 
 
-@pytest.mark.parametrize("kept", [1, 50, 0.3, 0.6, 0.9, -1])
+@pytest.mark.parametrize("kept", [0, 1, 50, 0.3, 0.6, 0.9, -33, -32, -1])
 def test_truncated_state(kept: float, saved_state: Path) -> None:
     whole = saved_state.read_bytes()
     saved_state.write_bytes(whole[: kept if isinstance(kept, int) else int(kept * len(whole))])
-    with pytest.raises(UserError, match="cannot be read as a state to resume from"):
+    with pytest.raises(UserError, match="not the state that was saved"):
         load_state(saved_state)
 
 
+def test_changed_bytes_of_the_state_are_noticed(saved_state: Path) -> None:
+    """PyTorch itself would read most of them as other weights."""
+    whole = saved_state.read_bytes()
+    for place in range(0, len(whole), 97):
+        saved_state.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(UserError, match="not the state that was saved"):
+            load_state(saved_state)
+
+
+def test_pytorch_itself_can_read_the_state(saved_state: Path, state: dict[str, Any]) -> None:
+    assert_equal(torch.load(saved_state, weights_only=True), {"format": 1} | state)
+
+
+def test_a_state_that_is_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        load_state(tmp_path)
+
+
 def test_a_state_of_another_version(state: dict[str, Any], tmp_path: Path) -> None:
-    torch.save({"format": 2, **state}, tmp_path / "last.pt")
+    forge(tmp_path / "last.pt", {"format": 2, **state})
     with pytest.raises(UserError, match="has format 2, and this Convscope reads format 1"):
         load_state(tmp_path / "last.pt")
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"model": {}}, 3])
 def test_something_else_that_torch_has_saved(content: object, tmp_path: Path) -> None:
-    torch.save(content, tmp_path / "last.pt")
+    forge(tmp_path / "last.pt", content)
     with pytest.raises(UserError, match="is not a state to resume from"):
         load_state(tmp_path / "last.pt")
 

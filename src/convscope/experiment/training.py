@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
 from convscope import plots
 from convscope.config import Config
@@ -99,6 +100,11 @@ def resume(
     # Sums are taken in another order on another number of threads, and then differ in their last bits.
     threads = run.config().threads or run.environment().get("threads")
     session = Session.prepare(replace(run.config(), threads=threads), data_dir=data_dir)
+    if state is not None and _shapes(state["model"]) != _shapes(session.model.state_dict()):
+        raise UserError(
+            f"{run.last_state} holds another network than {run.path / 'config.yaml'} says: "
+            f"undo the changes there, or train anew with `convscope train --config`."
+        )
     return _train(run, session, state, observers, interrupted)
 
 
@@ -184,6 +190,10 @@ def _finish(run: Run, session: Session, rows: list[dict[str, Any]]) -> None:
             },
         }
     )
+
+
+def _shapes(state: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in state.items()}
 
 
 class _HistoryWriter:

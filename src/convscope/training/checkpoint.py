@@ -6,6 +6,7 @@ The state to resume from is one file of tensors and plain values, read by `torch
 
 import copy
 import hashlib
+import io
 import json
 import pickle
 import shutil
@@ -26,12 +27,15 @@ from convscope.files import atomic_path
 FORMAT = 1
 """Version of both files; raised when an older Convscope could no longer read them."""
 
+_DIGEST_BYTES = 32  # of a SHA-256
+
 
 def save_weights(path: Path, state: dict[str, Tensor], header: dict[str, Any]) -> None:
     """Write a model's state dict and its header (plain JSON types) to `path`, atomically."""
     # safetensors refuses channels-last tensors, hence contiguous().
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    header = {"format": FORMAT, **header, "sha256": _digest(tensors)}
+    header = {"format": FORMAT, **header}
+    header["sha256"] = _digest(tensors, header)
     with _writing(path) as temporary:
         safetensors.torch.save_file(tensors, temporary, metadata={"convscope": json.dumps(header)})
 
@@ -55,16 +59,16 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from error
     try:
         header = json.loads(metadata["convscope"])
-        version, digest = header["format"], header["sha256"]
-    except (KeyError, TypeError, ValueError) as error:
+        version, digest = header["format"], header.pop("sha256")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
             f"{path} holds tensors but no Convscope header: it was not written by Convscope, or was changed; "
             f"use a run's checkpoints/best.safetensors."
         ) from error
     _check_format(path, version)
-    if digest != _digest(tensors):
+    if digest != _digest(tensors, header):
         raise UserError(
-            f"the weights in {path} are not the ones that were saved: the file was changed or damaged; "
+            f"the weights in {path}, or their header, are not the ones that were saved: the file was changed; "
             f"train the run again or restore the file from a copy."
         )
     return tensors, header
@@ -74,20 +78,28 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write everything that decides the next step (tensors, numbers, texts, lists, dicts) to `path`, atomically."""
     with _writing(path) as temporary:
         torch.save({"format": FORMAT, **state}, temporary)
+        # PyTorch's archive has no checksum that its reader would check; what follows the archive it ignores.
+        with temporary.open("rb+") as file:
+            file.write(hashlib.file_digest(file, "sha256").digest())
 
 
 def load_state(path: Path) -> dict[str, Any]:
     """Read what `save_state` wrote, on the CPU. Raises UserError where there is no such state or it is damaged."""
+    remedy = "start the training anew with `convscope train --config` and the run's config.yaml."
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise UserError(f"there is nothing to resume at {path}: start the training anew.") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"{path} cannot be read as a state to resume from ({reason}): it was changed or damaged; "
-            f"start the training anew with `convscope train --config` and the run's config.yaml."
-        ) from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): {remedy}") from error
+    archive, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+    if digest != hashlib.sha256(archive).digest():
+        raise UserError(f"{path} is not the state that was saved: the file was changed or damaged; {remedy}")
+    try:
+        state = torch.load(io.BytesIO(archive), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"{path} cannot be read as a state to resume from ({reason}): {remedy}") from error
     if not isinstance(state, dict) or "format" not in state:
         raise UserError(f"{path} is not a state to resume from: use the last.pt of a run's checkpoints.")
     _check_format(path, state.pop("format"))
@@ -163,8 +175,8 @@ def _check_format(path: Path, version: object) -> None:
         )
 
 
-def _digest(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def _digest(tensors: dict[str, Tensor], header: dict[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())

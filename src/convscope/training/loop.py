@@ -166,6 +166,6 @@ def check_finite(state: TrainState, loss: float) -> None:
     if not math.isfinite(loss):
         raise Diverged(
             f"the loss became {loss} at step {state.step} of epoch {state.epoch}, so the training stopped; "
-            f"the best weights so far are kept: try a learning rate ten times smaller, or limit the gradient "
-            f"with clip_norm 1, or train in float32."
+            f"{'the best weights so far are kept' if state.history else 'no epoch was over, so no weights are kept'}: "
+            f"try a learning rate ten times smaller, or limit the gradient with clip_norm 1, or train in float32."
         )

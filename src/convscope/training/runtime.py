@@ -27,8 +27,7 @@ def choose_device(name: str = "auto") -> torch.device:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UserError(
-            f"there is no device '{name}' here ({str(error).splitlines()[0]}): "
-            f"use auto, cpu, or what `convscope doctor environment` lists."
+            f"there is no device '{name}' here: use auto, cpu, or what `convscope doctor environment` lists."
         ) from error
     return device
 
