@@ -16,12 +16,12 @@ from convscope.errors import UserError
 
 def test_a_setting_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
-        Config().epochs = 3  # type: ignore[misc]
+        Config().epochs = 3
 
 
 def test_every_field_is_explained() -> None:
     """The explanations are the help of the flags."""
-    body = ast.parse(inspect.getsource(Config)).body[0].body  # type: ignore[attr-defined]
+    body = ast.parse(inspect.getsource(Config)).body[0].body
     explained = {
         statement.target.id
         for statement, following in pairwise(body)
@@ -69,7 +69,7 @@ def test_every_field_is_explained() -> None:
 )
 def test_values_out_of_range_are_named_with_the_range(name: str, value: float, range_in_words: str) -> None:
     with pytest.raises(UserError) as info:
-        Config(**{name: value})  # type: ignore[arg-type]
+        Config(**{name: value})
     assert str(info.value).startswith(f"{name} is {value}: it must be ")
     assert range_in_words in str(info.value)
 

@@ -37,7 +37,7 @@ def test_python_examples_run(number: int, fashion_slice: Path, tmp_path: Path, m
     names: dict[str, object] = {}
     exec(BLOCKS[number].replace("fashion-mnist-mini", str(fashion_slice)), names)
     if "history" in names:
-        assert len(names["history"]) == 2  # type: ignore[arg-type]
+        assert len(names["history"]) == 2
     else:
         written = {path.name.partition("-")[0] for path in (tmp_path / "runs").iterdir()}
         assert written == {"tinyvgg_bn", "linear", "comparisons"}

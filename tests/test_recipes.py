@@ -77,7 +77,7 @@ def test_differences_alone_give_the_setting_back(config: Config) -> None:
 
 
 def test_the_round_trip_covers_every_field() -> None:
-    assert set(configs.wrapped_strategy.kwargs) == {field.name for field in fields(Config)}  # type: ignore[attr-defined]
+    assert set(configs.wrapped_strategy.kwargs) == {field.name for field in fields(Config)}
 
 
 def test_there_are_recipes() -> None:

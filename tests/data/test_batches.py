@@ -47,10 +47,10 @@ def test_each_image_comes_once_an_epoch_with_its_label(
 def test_an_epoch_resumed_at_any_step_has_the_same_bits(data: st.DataObject, seed: int, epoch: int) -> None:  # R-F6
     train = numbered(50)
     options = {"batch_size": 8, "shuffle_seed": seed, "augmentation": EVERYTHING}
-    whole = list(Batches(train, unit(), **options).epoch(epoch))  # type: ignore[arg-type]
+    whole = list(Batches(train, unit(), **options).epoch(epoch))
     start = data.draw(st.integers(0, len(whole)))
     torch.rand(3)  # what else draws random numbers has no influence
-    rest = list(Batches(train, unit(), **options).epoch(epoch, start=start))  # type: ignore[arg-type]
+    rest = list(Batches(train, unit(), **options).epoch(epoch, start=start))
     assert len(rest) == len(whole) - start
     for (images, labels), (images_again, labels_again) in zip(whole[start:], rest, strict=True):
         assert torch.equal(images, images_again)

@@ -35,7 +35,7 @@ def test_reads_what_the_format_says_raw_or_compressed(tmp_path: Path, suffix: st
 
 @settings(max_examples=30, deadline=None)
 @given(array=hnp.arrays("uint8", hnp.array_shapes(max_dims=4, max_side=7)))
-def test_write_then_read_gives_the_same(array) -> None:  # type: ignore[no-untyped-def]
+def test_write_then_read_gives_the_same(array) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "file"
         write_idx(path, torch.from_numpy(array))

@@ -100,7 +100,7 @@ def test_what_cannot_be_done_is_said() -> None:
     with pytest.raises(UserError, match="cannot be standardised"):
         Preprocessing.for_training(flat)
     with pytest.raises(UserError, match="did you mean 'signed'"):
-        Preprocessing.for_training(random_set(), "signd")  # type: ignore[arg-type]
+        Preprocessing.for_training(random_set(), "signd")
     for channels in (1, 3):
         with pytest.raises(UserError, match=f"from 2 channels to {channels}"):
             Preprocessing.for_training(random_set(channels=2), channels=channels)

@@ -323,6 +323,6 @@ def test_a_setting_changed_to_another_network_cannot_be_resumed(setting: Config,
     run = Run.open("changed", tmp_path)
     path = run.path / "config.yaml"
     path.write_text(path.read_text(encoding="utf-8").replace("hidden: 16", "hidden: 17"), encoding="utf-8")
-    with pytest.raises(UserError, match="another network than .*config.yaml says"):
+    with pytest.raises(UserError, match=r"another network than .*config\.yaml says"):
         resume(run)
     assert run.status == "interrupted"

@@ -29,7 +29,7 @@ def test_it_says_what_is_running() -> None:  # R-D8
 
 def test_every_required_library_is_listed() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    required = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}  # type: ignore[index]
+    required = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}
     assert set(LIBRARIES) == required
 
 

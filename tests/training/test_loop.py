@@ -100,8 +100,8 @@ def fit_with(splits: Splits, model: nn.Module, **keywords: object) -> list[Epoch
         model,
         batches(splits.train, 60, shuffle_seed=0),
         batches(splits.val, 60),
-        optim.SGD(model.parameters(), lr=lr),  # type: ignore[arg-type]
-        **(arguments | keywords),  # type: ignore[arg-type]
+        optim.SGD(model.parameters(), lr=lr),
+        **(arguments | keywords),
     )
 
 
@@ -123,7 +123,7 @@ def test_fit_validates_the_averaged_weights_and_keeps_them(fashion_splits: Split
     history = fit_with(fashion_splits, model, averaging=average, epochs=1)
     loss, _ = evaluate(average.model, batches(fashion_splits.val, 60), CPU)
     assert history[0].val_loss == pytest.approx(loss, rel=1e-5)
-    assert torch.equal(model.linear.weight, average.model.linear.weight)  # type: ignore[arg-type, union-attr]
+    assert torch.equal(model.linear.weight, average.model.linear.weight)
 
 
 def test_label_smoothing_changes_the_training_loss_alone(fashion_splits: Splits) -> None:

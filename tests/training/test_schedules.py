@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convscope.training.schedules import LARGEST_START, build_schedule, cosine, one_cycle, step_decay
+from convscope.training.schedules import START, build_schedule, cosine, one_cycle, step_decay
 
 NAMES = ["constant", "step", "plateau", "exponential", "cosine", "one-cycle"]
 
 
 def factors(name: str, *, epochs: int = 10, steps_per_epoch: int = 10, **options: float) -> list[float]:
-    schedule = build_schedule(name, epochs=epochs, steps_per_epoch=steps_per_epoch, **options)  # type: ignore[arg-type]
+    schedule = build_schedule(name, epochs=epochs, steps_per_epoch=steps_per_epoch, **options)
     return [schedule.factor(step) for step in range(epochs * steps_per_epoch)]
 
 
@@ -46,8 +46,8 @@ def test_cosine() -> None:
 
 def test_one_cycle_rises_for_three_tenths_then_falls() -> None:
     course = factors("one-cycle")
-    assert course[0] == LARGEST_START
-    assert course[15] == pytest.approx((LARGEST_START + 1) / 2)
+    assert course[0] == START
+    assert course[15] == pytest.approx((START + 1) / 2)
     assert course[30] == 1 == max(course)
     assert course[-1] == 0
     assert all(low < high for low, high in pairwise(course[:31]))
@@ -57,7 +57,7 @@ def test_one_cycle_rises_for_three_tenths_then_falls() -> None:
 def test_one_cycle_takes_the_warmup_as_its_rise() -> None:
     course = factors("one-cycle", warmup_epochs=2)
     assert course[20] == 1 == max(course)
-    assert course[10] == pytest.approx((LARGEST_START + 1) / 2)
+    assert course[10] == pytest.approx((START + 1) / 2)
 
 
 @pytest.mark.parametrize("name", ["cosine", "one-cycle"])
@@ -100,16 +100,16 @@ courses = st.fixed_dictionaries(
 @settings(deadline=None)
 @given(courses)
 def test_factors_lie_between_0_and_1(course: dict[str, float]) -> None:
-    assert all(0 <= factor <= 1 for factor in factors(**course))  # type: ignore[arg-type]
+    assert all(0 <= factor <= 1 for factor in factors(**course))
 
 
 @settings(deadline=None)
 @given(courses)
 def test_a_factor_depends_on_its_step_alone(course: dict[str, float]) -> None:
     """Whatever was asked before; so a resumed training goes on with the same rates."""
-    schedule = build_schedule(**course)  # type: ignore[arg-type]
+    schedule = build_schedule(**course)
     steps = range(int(course["epochs"] * course["steps_per_epoch"]))
-    assert [schedule.factor(step) for step in reversed(steps)] == factors(**course)[::-1]  # type: ignore[arg-type]
+    assert [schedule.factor(step) for step in reversed(steps)] == factors(**course)[::-1]
 
 
 @given(st.integers(2, 500), st.floats(0, 1))
@@ -125,10 +125,10 @@ def test_cosine_falls_without_a_jump(total: int, final: float) -> None:
 def test_one_cycle_goes_up_and_down_without_a_jump(total: int, share: float, final: float) -> None:
     rise = max(1, min(round(share * total), total - 2))
     course = [one_cycle(step, total=total, rise=rise, final=final) for step in range(total)]
-    assert course[0] == LARGEST_START
+    assert course[0] == START
     assert course[rise] == 1
     assert course[-1] == pytest.approx(final)
-    up, down = (1 - LARGEST_START) / rise, (1 - final) / (total - 1 - rise)
+    up, down = (1 - START) / rise, (1 - final) / (total - 1 - rise)
     assert all(low + up == pytest.approx(high) for low, high in pairwise(course[: rise + 1]))
     assert all(high - down == pytest.approx(low) for high, low in pairwise(course[rise:]))
 
@@ -156,7 +156,7 @@ losses = st.lists(st.floats(0, 10), max_size=20)
 
 @given(losses, losses, st.integers(0, 3))
 def test_plateau_goes_on_from_a_saved_state(before: list[float], after: list[float], patience: int) -> None:
-    def new():  # type: ignore[no-untyped-def]
+    def new():
         return build_schedule("plateau", epochs=9, steps_per_epoch=9, plateau_patience=patience, warmup_epochs=0.5)
 
     whole, first, second = new(), new(), new()

@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
@@ -119,7 +119,7 @@ class StopSignal:
 
     def __init__(self) -> None:
         self._asked = False
-        self._previous: dict[int, object] = {}
+        self._previous: dict[int, Any] = {}
 
     def __call__(self) -> bool:
         """Whether somebody asked to stop."""
@@ -142,7 +142,7 @@ class StopSignal:
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            signal.signal(number, handler)
 
 
 class Download:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-LARGEST_START = 1 / 25
+START = 1 / 25
 """One-cycle begins at this share of the highest learning rate (Smith & Topin, arXiv 1708.07120)."""
 
 
@@ -72,7 +72,7 @@ def cosine(step: int, *, total: int, final: float = 0.0) -> float:
 def one_cycle(step: int, *, total: int, rise: int, final: float = 0.0) -> float:
     """Straight up from 1/25 to 1 over `rise` steps, then straight down to `final` (Smith, arXiv 1708.07120)."""
     if step < rise:
-        return LARGEST_START + (1 - LARGEST_START) * step / rise
+        return START + (1 - START) * step / rise
     progress = min(1.0, (step - rise) / max(1, total - 1 - rise))
     return 1 - (1 - final) * progress
 
