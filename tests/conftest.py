@@ -1,11 +1,19 @@
-"""What several tests need: a small slice of real FashionMNIST."""
+"""What several tests need: a small slice of real FashionMNIST, and how properties are searched."""
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from convscope.data import ImageSet, Splits, load_splits, load_train_test, stratified_split, write_idx
+
+# A busy machine is no fault of the code. Continuous integration tries the same examples each time, people new ones.
+settings.register_profile(
+    "convscope", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+)
+settings.load_profile("convscope")
 
 
 def part(image_set: ImageSet, share: float) -> ImageSet:

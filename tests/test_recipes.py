@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convscope.catalog import DATA, MODELS
@@ -62,13 +62,11 @@ configs = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(configs)
 def test_yaml_round_trip(config: Config) -> None:
     assert parse_config(config.to_yaml(), source="itself") == config
 
 
-@settings(deadline=None)
 @given(configs)
 def test_differences_alone_give_the_setting_back(config: Config) -> None:
     changed = differences(config)
@@ -201,7 +199,6 @@ def test_a_bomb_of_references_is_told_in_one_short_sentence() -> None:
     assert len(str(info.value)) < 300
 
 
-@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_text_is_a_setting_or_a_users_mistake(text: str) -> None:
     try:

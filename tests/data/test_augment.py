@@ -31,7 +31,7 @@ def test_nothing_is_done_by_default() -> None:  # R-B2
 sides = st.integers(1, 11)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(height=sides, width=sides, most=st.integers(0, 12), seed=st.integers(0, 1000))
 def test_a_shift_moves_whole_pixels(height: int, width: int, most: int, seed: int) -> None:  # R-B2
     images = random_images(4, height, width)
@@ -45,7 +45,7 @@ def test_a_shift_moves_whole_pixels(height: int, width: int, most: int, seed: in
         assert torch.equal(moved, expected)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(height=sides, width=sides, seed=st.integers(0, 1000))
 def test_a_shift_equals_resampling_without_rotation(height: int, width: int, seed: int) -> None:
     images = random_images(4, height, width)
@@ -87,7 +87,7 @@ def test_a_flip_of_a_flip_is_the_image() -> None:  # R-B2
     assert torch.equal(flip(once, chosen), images)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(row=st.integers(0, 8), column=st.integers(0, 6), side=st.integers(1, 12))
 def test_cutout_sets_a_square_to_the_mean(row: int, column: int, side: int) -> None:
     images = random_images(2, 9, 7) + 2  # without zeros
@@ -108,7 +108,7 @@ augmentations = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(augmentation=augmentations, seed=st.integers(0, 2**63), height=sides, width=sides)
 def test_the_seed_decides_and_no_value_leaves_the_range(
     augmentation: Augmentation, seed: int, height: int, width: int

@@ -23,7 +23,7 @@ def unit(channels: int = 1) -> Preprocessing:
 counts = st.integers(1, 200)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(count=counts, data=st.data(), seed=st.none() | st.integers(0, 2**64 - 1), epoch=st.integers(0, 10**6))
 def test_each_image_comes_once_an_epoch_with_its_label(
     count: int, data: st.DataObject, seed: int | None, epoch: int
@@ -42,7 +42,7 @@ def test_each_image_comes_once_an_epoch_with_its_label(
         assert labels.tolist() == list(range(count))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data(), seed=st.integers(0, 2**64 - 1), epoch=st.integers(0, 100))
 def test_an_epoch_resumed_at_any_step_has_the_same_bits(data: st.DataObject, seed: int, epoch: int) -> None:  # R-F6
     train = numbered(50)

@@ -33,7 +33,7 @@ def test_reads_what_the_format_says_raw_or_compressed(tmp_path: Path, suffix: st
     assert images.tolist() == [[[0, 1], [2, 3], [4, 5]], [[6, 7], [8, 9], [10, 11]]]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(array=hnp.arrays("uint8", hnp.array_shapes(max_dims=4, max_side=7)))
 def test_write_then_read_gives_the_same(array) -> None:
     with tempfile.TemporaryDirectory() as folder:

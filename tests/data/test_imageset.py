@@ -40,7 +40,7 @@ def test_select_takes_images_and_labels_together() -> None:
 labels_of_few_classes = st.lists(st.integers(0, 4), min_size=4, max_size=300)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(labels=labels_of_few_classes, share=st.floats(0.05, 0.95), seed=st.integers(0, 2**63))
 def test_a_split_is_stratified_and_loses_nothing(labels: list[int], share: float, seed: int) -> None:  # R-C7
     total = round(len(labels) * share)
@@ -58,7 +58,7 @@ def test_a_split_is_stratified_and_loses_nothing(labels: list[int], share: float
         assert abs(of_class - share * labels.count(label)) < 1
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**63))
 def test_a_split_depends_on_its_seed_alone(seed: int) -> None:
     labels = torch.arange(200) % 10

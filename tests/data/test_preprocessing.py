@@ -42,7 +42,7 @@ def test_fixed_ranges(scaling: Scaling, least: float, most: float) -> None:  # R
     assert grey == pytest.approx(least + 0.2 * (most - least))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(value=st.integers(0, 255), mean=st.floats(0, 1), std=st.floats(0.05, 2))
 def test_normalises_as_the_formula_says(value: int, mean: float, std: float) -> None:
     preprocessing = Preprocessing(size=2, channels=1, mean=(mean,), std=(std,), border=0.0)

@@ -12,7 +12,7 @@ from convscope.data.statistics import class_counts, mean_image_per_class
 some_images = hnp.arrays("uint8", hnp.array_shapes(min_dims=4, max_dims=4, max_side=6))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(images=some_images)
 def test_channel_statistics_are_those_of_all_pixels(images: np.ndarray) -> None:  # R-C7, R-B1
     mean, std = channel_statistics(torch.from_numpy(images))
@@ -40,7 +40,7 @@ def test_the_published_figures_of_fashion_mnist() -> None:
     assert (round(mean[0], 4), round(std[0], 4)) == (0.2860, 0.3530)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(images=some_images)
 def test_border_brightness_is_the_mean_of_the_outermost_ring(images: np.ndarray) -> None:
     height, width = images.shape[2:]
@@ -57,7 +57,7 @@ def labelled(images: np.ndarray, labels: list[int]) -> ImageSet:
     return ImageSet(torch.from_numpy(images), torch.tensor(labels), ("a", "b", "c", "d"))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data(), images=some_images)
 def test_means_and_counts_of_the_classes(data: st.DataObject, images: np.ndarray) -> None:
     labels = data.draw(st.lists(st.integers(0, 2), min_size=len(images), max_size=len(images)))

@@ -67,7 +67,7 @@ convolutions = st.builds(
 pools = st.builds(nn.AvgPool2d, st.integers(1, 3), st.integers(1, 3))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(layers=st.lists(convolutions | pools, min_size=1, max_size=4))
 def test_receptive_field_is_where_gradients_arrive(layers: list[nn.Module]) -> None:
     model = nn.Sequential(*layers)

@@ -4,7 +4,7 @@ import math
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convscope.training.schedules import START, build_schedule, cosine, one_cycle, step_decay
@@ -97,13 +97,11 @@ courses = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(courses)
 def test_factors_lie_between_0_and_1(course: dict[str, float]) -> None:
     assert all(0 <= factor <= 1 for factor in factors(**course))
 
 
-@settings(deadline=None)
 @given(courses)
 def test_a_factor_depends_on_its_step_alone(course: dict[str, float]) -> None:
     """Whatever was asked before; so a resumed training goes on with the same rates."""
