@@ -26,9 +26,9 @@ BATCH_SIZE = 128
 LR = 1e-3
 
 
-def textbook_epoch(data: str, seed: int) -> dict[str, float]:
+def textbook_epoch(data: str, seed: int, same_module: bool) -> dict[str, float]:
     """One epoch of the textbook loop."""
-    result = textbook.run(data, seed=seed, batch_size=BATCH_SIZE, lr=LR)
+    result = textbook.run(data, seed=seed, batch_size=BATCH_SIZE, lr=LR, same_module=same_module)
     return {
         "images": result.images,
         "images_per_second": result.images / result.seconds,
@@ -99,7 +99,8 @@ def peak_mib() -> float:
 
 
 MEASUREMENTS: dict[str, Callable[[str, int], dict[str, Any]]] = {
-    "textbook": textbook_epoch,
+    "textbook": lambda data, seed: textbook_epoch(data, seed, same_module=False),
+    "textbook-same-module": lambda data, seed: textbook_epoch(data, seed, same_module=True),
     "float32": lambda data, seed: convscope_epoch(data, seed, "float32"),
     "default": lambda data, seed: convscope_epoch(data, seed, "auto"),
     "loading": loading_times,

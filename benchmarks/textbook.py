@@ -83,17 +83,18 @@ class Result:
     val_accuracy: float
 
 
-def run(data: str, *, seed: int, batch_size: int = 128, lr: float = 1e-3) -> Result:
+def run(data: str, *, seed: int, batch_size: int = 128, lr: float = 1e-3, same_module: bool = False) -> Result:
     """Train `tinyvgg_bn` for one epoch and validate it.
 
-    The network, its first weights, the batch and the optimizer are those that Convscope trains with.
+    The network, its first weights, the batch and the optimizer are those that Convscope trains with; the layers come in
+    textbook order, or with `same_module` as Convscope's own module, so that nothing but the loop differs.
     """
     torch.manual_seed(seed)
     splits = load_splits(data)
     mean, std = channel_statistics(splits.train.images)
     train_loader = DataLoader(FashionDataset(splits.train, mean, std), batch_size=batch_size, shuffle=True)
     val_loader = DataLoader(FashionDataset(splits.val, mean, std), batch_size=batch_size)
-    model = with_convscopes_weights(network(), seed)
+    model = build_model("tinyvgg_bn", seed=seed) if same_module else with_convscopes_weights(network(), seed)
     criterion = nn.CrossEntropyLoss()
     optimizer = optim.Adam(model.parameters(), lr=lr)
 

@@ -53,8 +53,7 @@ def keep_freed_memory() -> None:
     """Let the C library keep what this process frees, up to a gibibyte a block, for the next allocation.
 
     Each training step allocates the same activations. By default glibc hands large blocks back at once, and the system
-    clears their pages again at the next step, which costs 5 to 10% of a step (benchmarks/epoch.py). Elsewhere than on
-    glibc nothing happens.
+    clears their pages again at the next step. Elsewhere than on glibc nothing happens.
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
