@@ -8,42 +8,18 @@ figures are medians over the rounds, and ratios are taken within a round first.
 """
 
 import argparse
-import csv
-import io
-import json
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
-from datetime import date
 from pathlib import Path
 from typing import Any
 
-from convscope.files import write_text
+from figures import HERE, Figure, describe, measure, print_figures, write_figures
 
-HERE = Path(__file__).parent
 ENGINES = ("textbook", "float32", "default")
 RESULTS = HERE / "results" / "epoch.csv"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One line of the result."""
-
-    what: str
-    engine: str
-    unit: str
-    median: float
-    least: float
-    most: float
-    target: str = ""
-    """What it is meant to be, where something was promised."""
-
-    @classmethod
-    def over(cls, values: Sequence[float], what: str, engine: str, unit: str, target: str = "") -> "Figure":
-        return cls(what, engine, unit, statistics.median(values), min(values), max(values), target)
 
 
 def main() -> None:
@@ -55,33 +31,29 @@ def main() -> None:
     data = "fashion-mnist-mini" if options.quick else "fashion-mnist"
     rounds = options.rounds or (1 if options.quick else 3)
 
-    def measure(what: str, seed: int = 0) -> dict[str, Any]:
-        threads = [] if options.threads is None else ["--threads", str(options.threads)]
-        command = [sys.executable, str(HERE / "measure.py"), what, "--data", data, "--seed", str(seed), *threads]
-        answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        result: dict[str, Any] = json.loads(answer.splitlines()[-1])
-        return result
+    threads = [] if options.threads is None else ["--threads", options.threads]
 
-    machine = describe(measure("environment"))
+    def take(what: str, seed: int = 0) -> dict[str, Any]:
+        return measure("measure.py", what, "--data", data, "--seed", seed, *threads)
+
+    machine = describe(take("environment"))
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
-    measure("load")  # fetches the data set, where need be, and warms the file cache
+    take("load")  # fetches the data set, where need be, and warms the file cache
     epochs: dict[str, list[dict[str, float]]] = {engine: [] for engine in ENGINES}
     for seed in range(rounds):
         for engine in ENGINES:
-            epochs[engine].append(measure(engine, seed))
+            epochs[engine].append(take(engine, seed))
             speed = epochs[engine][-1]["images_per_second"]
             print(f"round {seed + 1} of {rounds}, {engine}: {speed:,.0f} images/s", flush=True)
     figures = [
         *epoch_figures(epochs),
-        *loading_figures([measure("loading", seed) for seed in range(rounds)], epochs["default"]),
-        Figure.over([measure("load")["seconds"] for _ in range(5)], f"load {data}", "convscope", "s", "under 0.3"),
+        *loading_figures([take("loading", seed) for seed in range(rounds)], epochs["default"]),
+        Figure.over([take("load")["seconds"] for _ in range(5)], f"load {data}", "convscope", "s", "under 0.3"),
         *start_up_figures(),
     ]
-    for figure in figures:
-        target = f"  (target: {figure.target})" if figure.target else ""
-        print(f"{figure.what}, {figure.engine}: {figure.median:.4g} {figure.unit}{target}")
+    print_figures(figures)
     if not options.quick:
-        write_figures(figures, machine | {"rounds": rounds})
+        write_figures(RESULTS, figures, machine | {"rounds": rounds})
         print(f"written: {RESULTS}")
 
 
@@ -130,33 +102,6 @@ def start_up_figures() -> Iterator[Figure]:
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             times.append(time.perf_counter() - started)
         yield Figure.over(times[1:], f"convscope {arguments[0]}", "convscope", "s", "under 0.3")
-
-
-def describe(facts: dict[str, Any]) -> dict[str, Any]:
-    """The machine and versions that stand in every line of the result."""
-    cpu, versions = facts["cpu"], facts["versions"]
-    return {
-        "date": date.today().isoformat(),
-        "cpu": cpu["model"],
-        "features": " ".join(cpu["features"]),
-        "cores": cpu["cores"],
-        "threads": facts["threads"],
-        "memory_gib": facts["memory_gib"],
-        **{name: versions[name] for name in ("python", "torch", "convscope")},
-    }
-
-
-def write_figures(figures: Sequence[Figure], machine: dict[str, Any]) -> None:
-    """Replace the CSV."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=[field.name for field in fields(Figure)] + list(machine))
-    writer.writeheader()
-    for figure in figures:
-        rounded = {
-            name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in asdict(figure).items()
-        }
-        writer.writerow(rounded | machine)
-    write_text(RESULTS, text.getvalue())
 
 
 if __name__ == "__main__":

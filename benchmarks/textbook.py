@@ -22,18 +22,23 @@ from convscope.models import build_model
 
 
 class FashionDataset(Dataset[tuple[Tensor, int]]):
-    """Grey images, one at a time."""
+    """Grey images, one at a time, enlarged to `size` pixels where that is given."""
 
-    def __init__(self, image_set: ImageSet, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(
+        self, image_set: ImageSet, mean: Sequence[float], std: Sequence[float], *, size: int | None = None
+    ) -> None:
         self.images = image_set.images[:, 0].numpy()  # (N, H, W)
         self.labels = image_set.labels
         self.mean, self.std = mean, std
+        self.size = size
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         image = Image.fromarray(self.images[index])
+        if self.size is not None:
+            image = image.resize((self.size, self.size), Image.Resampling.BILINEAR)
         return normalise(to_tensor(image), self.mean, self.std), int(self.labels[index])
 
 

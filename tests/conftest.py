@@ -1,12 +1,20 @@
-"""What several tests need: a small slice of real FashionMNIST, and how properties are searched."""
+"""What several tests need: a small slice of real FashionMNIST, a server, and how properties are searched."""
 
+import io
 import os
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from convscope.catalog import WEIGHTS
 from convscope.data import ImageSet, Splits, load_splits, load_train_test, stratified_split, write_idx
 
 # A busy machine is no fault of the code. Continuous integration tries the same examples each time, people new ones.
@@ -38,3 +46,84 @@ def fashion_slice(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fashion_splits(fashion_slice: Path) -> Splits:
     """The slice, loaded: 540 images to train, 60 to validate, 200 to test."""
     return load_splits(fashion_slice)
+
+
+@dataclass
+class Mirror:
+    """A server of files on this machine; what it does wrong can be changed while it runs."""
+
+    files: dict[str, bytes]
+    address: str = ""
+    cut: set[str] = field(default_factory=set)
+    """Files whose connection is closed half way."""
+    asked: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[dict[str, bytes]], Mirror]]:
+    """Starts a server of the files given, which is stopped at the end of the test."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    servers = []
+
+    def start(files: dict[str, bytes]) -> Mirror:
+        mirror = Mirror(dict(files))
+        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(mirror))
+        mirror.address = f"http://127.0.0.1:{server.server_address[1]}/"
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        servers.append(server)
+        return mirror
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def _handler(mirror: Mirror) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            name = self.path.lstrip("/")
+            mirror.asked.append(name)
+            if name not in mirror.files:
+                self.send_error(404)
+                return
+            body = mirror.files[name]
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[: len(body) // 2] if name in mirror.cut else body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing to the terminal."""
+
+    return Handler
+
+
+@pytest.fixture
+def publish(serve: Callable[[dict[str, bytes]], Mirror], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Mirror]:
+    """Puts a file of ImageNet weights for a model on a server, and its name into the catalogue.
+
+    The content is bytes, or what `torch.save` is to write: as today's archive, or, not `zipped`, in the format
+    before PyTorch 1.6, which many published files have.
+    """
+
+    def run(name: str, content: object, *, zipped: bool = True) -> Mirror:
+        file = io.BytesIO()
+        torch.save(content, file, _use_new_zipfile_serialization=zipped)
+        data = content if isinstance(content, bytes) else file.getvalue()
+        row = replace(WEIGHTS[name, "imagenet"], file=f"{name}-{sha256(data).hexdigest()[:8]}.pth")
+        monkeypatch.setitem(WEIGHTS, (name, "imagenet"), row)
+        mirror = serve({row.file: data})
+        monkeypatch.setenv("CONVSCOPE_WEIGHTS_ADDRESS", mirror.address)
+        return mirror
+
+    return run
+
+
+@pytest.fixture
+def refusing_address(monkeypatch: pytest.MonkeyPatch) -> str:
+    """An address nothing listens at."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}/"

@@ -36,6 +36,7 @@ def test_every_field_is_explained() -> None:
         ("epochs", 0, "at least 1"),
         ("epochs", -1, "at least 1"),
         ("batch_size", 0, "at least 1"),
+        ("micro_batch", 0, "at least 1"),
         ("lr", 0.0, "greater than 0"),
         ("lr", -0.1, "greater than 0"),
         ("momentum", 1.0, "at least 0 and less than 1"),
@@ -77,7 +78,7 @@ def test_values_out_of_range_are_named_with_the_range(name: str, value: float, r
 @pytest.mark.parametrize(
     "values",
     [
-        {"epochs": 1, "batch_size": 1},
+        {"epochs": 1, "batch_size": 1, "micro_batch": 1},
         {"dropout": 0.0, "label_smoothing": 0.0, "ema": 0.0, "momentum": 0.0},
         {"gamma": 1.0, "final_lr": 1.0},
         {"dropout": None, "clip_norm": None, "patience": None, "threads": None},

@@ -33,7 +33,7 @@ def parts(mini: tuple[ImageSet, ImageSet]) -> tuple[dict[str, torch.Tensor], dic
     train, _ = mini
     preprocessing = Preprocessing.for_training(train)
     means = preprocessing((mean_image_per_class(train) * 255).round().to(torch.uint8)).flatten(start_dim=1)
-    state = {"head.weight": means / 50, "head.bias": -means.square().sum(dim=1) / 100}
+    state = {"output.weight": means / 50, "output.bias": -means.square().sum(dim=1) / 100}
     header = {
         "model": "linear",
         "options": {},

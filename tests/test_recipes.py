@@ -4,6 +4,7 @@ import re
 from dataclasses import fields
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,12 +23,19 @@ seeds = st.integers(0, 2**63 - 1)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 options = st.integers() | st.floats(allow_nan=False) | st.booleans() | texts
 
+
+def consistent(**values: Any) -> Config:
+    """Published weights bring a scaling of their own, and refuse another."""
+    return Config(**values | ({"scaling": "standardise"} if values["pretrained"] else {}))
+
+
 configs = st.builds(
-    Config,
+    consistent,
     data=texts,
     model=texts,
     model_options=st.dictionaries(texts, options, max_size=3),
     dropout=st.none() | shares,
+    pretrained=st.sampled_from([None, "imagenet", "imagenet-v2"]),
     val_share=st.floats(0.01, 0.99),
     split_seed=seeds,
     scaling=st.sampled_from(["standardise", "unit", "signed"]),
@@ -38,6 +46,7 @@ configs = st.builds(
     cutout=st.integers(0, 4096),
     epochs=counts,
     batch_size=counts,
+    micro_batch=st.none() | counts,
     optimizer=st.sampled_from(["sgd", "adam", "adamw"]),
     lr=positive,
     momentum=st.floats(0.1, 0.99),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from convscope.experiment import Comparison, compare_runs, compare_settings, evaluate, resume, train
     from convscope.metrics import classification_report
     from convscope.models import build_model
+    from convscope.models.pretrained import load_pretrained
     from convscope.models.summary import summarise
     from convscope.predict import Prediction, Predictor
     from convscope.recipes import load_config, load_recipe, recipe_names
@@ -38,6 +39,7 @@ _HOMES = {
     "experiment": ("Comparison", "compare_runs", "compare_settings", "evaluate", "resume", "train"),
     "metrics": ("classification_report",),
     "models": ("build_model",),
+    "models.pretrained": ("load_pretrained",),
     "models.summary": ("summarise",),
     "predict": ("Prediction", "Predictor"),
     "recipes": ("load_config", "load_recipe", "recipe_names"),
@@ -76,6 +78,7 @@ __all__ = [
     "fit",
     "list_runs",
     "load_config",
+    "load_pretrained",
     "load_recipe",
     "load_splits",
     "plots",

@@ -26,6 +26,8 @@ class Config:
     """The network's own options, as KEY VALUE pairs: `--model-options hidden 256 block2_convs 1`."""
     dropout: float | None = None
     """Share of units dropped in training, for networks that have dropout; the network's own value by default."""
+    pretrained: Literal["imagenet", "imagenet-v2"] | None = None
+    """Start from weights published for the network; images are then prepared as ImageNet's were."""
 
     val_share: float = 0.1
     """Share of the training images held out for validation, the same share of every class."""
@@ -34,7 +36,7 @@ class Config:
     scaling: Literal["standardise", "unit", "signed"] = "standardise"
     """Pixels to mean 0 and deviation 1 by the training split's statistics, to [0, 1], or to [-1, 1]."""
     input_size: int | None = None
-    """Height and width in pixels to which images are resized; as they are by default."""
+    """Height and width in pixels to which images are resized; by default as they are, or as published weights ask."""
 
     flip: bool = False
     """Mirror each training image left to right with probability one half."""
@@ -49,6 +51,10 @@ class Config:
     """How often the network sees every training image."""
     batch_size: int = 128
     """Images per step."""
+    micro_batch: int | None = None
+    """Images of a batch that go through the network at a time, for batches too large for the memory; all of them by
+    default. A step is the same but for rounding, except that BatchNorm takes the statistics of the part, and that
+    dropout draws other numbers."""
     optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
     """Rule that turns gradients into steps."""
     lr: float = 2e-3
@@ -102,6 +108,11 @@ class Config:
                 raise UserError(f"{name} is {value}: it must be {words}.")
         if self.nesterov and not self.momentum:
             raise UserError("nesterov needs momentum: give momentum above 0, or leave nesterov out.")
+        if self.pretrained and self.scaling != "standardise":
+            raise UserError(
+                f"scaling is {self.scaling}, but published weights bring the scaling they were trained with: "
+                f"leave scaling out, or pretrained."
+            )
 
     def to_yaml(self) -> str:
         """Every field with its value, one a line, in the order of the class."""
@@ -119,6 +130,7 @@ _INTERVALS = {
     "cutout": "[0, 4096]",
     "epochs": "[1, inf)",
     "batch_size": "[1, inf)",
+    "micro_batch": "[1, inf)",
     "lr": "(0, inf)",
     "momentum": "[0, 1)",
     "weight_decay": "[0, inf)",

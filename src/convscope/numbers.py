@@ -28,6 +28,14 @@ def compact(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
+def short(count: int) -> str:
+    """15470264320 as "15.47 G": three or more digits of a large count."""
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if count >= size:
+            return f"{count / size:.2f} {unit}"
+    return str(count)
+
+
 def duration(seconds: float | None) -> str:
     """83.2 as "1 min 23 s"."""
     if seconds is None or math.isnan(seconds):

@@ -72,14 +72,15 @@ class Predictor:
         """
         state, header = load_weights(Path(path))
         try:
-            model = build_model(
-                header["model"],
-                num_classes=header["num_classes"],
-                in_channels=header["in_channels"],
-                input_size=header["input_size"],
-                **header["options"],
-            )
-            model.load_state_dict(state)
+            with torch.device("meta"):  # no weights are drawn that the file's replace at once
+                model = build_model(
+                    header["model"],
+                    num_classes=header["num_classes"],
+                    in_channels=header["in_channels"],
+                    input_size=header["input_size"],
+                    **header["options"],
+                )
+            model.load_state_dict(state, assign=True)
             preprocessing = Preprocessing.from_dict(header["preprocessing"])
             classes = tuple(header["classes"])
             if len(classes) != header["num_classes"]:

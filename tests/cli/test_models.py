@@ -14,9 +14,12 @@ def test_table_names_every_network(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     printed = capsys.readouterr().out
     for entry in MODELS.values():
-        (row,) = [line for line in printed.splitlines() if f" {entry.name} " in line]
-        assert f"{entry.parameters:,}" in row
-        assert str(entry.year) in row
+        (row,) = [line for line in printed.splitlines() if line.startswith(f"  {entry.name} ")]
+        assert f" {entry.parameters:,} " in row
+        assert f" {entry.in_channels}×{entry.input_size}×{entry.input_size} " in row
+        assert f"\n{entry.family} ({entry.year})  {entry.paper}\n" in printed
+    vgg16 = next(line for line in printed.splitlines() if line.startswith("  vgg16 "))
+    assert " 15.47 G " in vgg16 and " 71.59% " in vgg16
 
 
 def test_json_is_the_catalogue(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ PLAN = Plan(
     run=Run(Path("runs/first")),
     config=Config(model="linear", data="fashion-mnist-mini", epochs=4, batch_size=100),
     parameters=7850,
-    train_images=9000,
+    class_counts=(900,) * 10,
     val_images=1000,
     device="cpu",
     precision="bfloat16",

@@ -19,6 +19,9 @@ import torch
 import yaml
 
 from convscope.cli.progress import Progress
+from convscope.cli.settings import parse, setting
+from convscope.cli.train import Train
+from convscope.doctor import training
 from convscope.recipes import load_recipe
 from convscope.runs import Run
 from convscope.training.checkpoint import load_state, load_weights
@@ -83,7 +86,7 @@ def test_the_resolved_setting_repeats_the_run_and_flags_win(
     done = command("train", "--config", run_path / "config.yaml", "--name", "other", "--seed", 1, "--epochs", 1)
     assert done.status == 0
     assert Run.open("other").config() == replace(Run(run_path).config(), seed=1, epochs=1)
-    assert not torch.equal(weights(Path("runs/other"))["head.weight"], weights(run_path)["head.weight"])
+    assert not torch.equal(weights(Path("runs/other"))["output.weight"], weights(run_path)["output.weight"])
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -102,7 +105,32 @@ def test_a_recipe_and_flags_on_top(command: Command, fashion_slice: Path) -> Non
     assert Run.open("latest").config() == expected
 
 
+@pytest.mark.parametrize("verb", [("train",), ("compare", "linear")])
 @pytest.mark.usefixtures("no_pictures")
+def test_a_training_that_stands_still_is_told_of(
+    verb: tuple[str, ...], command: Command, fashion_slice: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # R-E5. Its logits are small at first, and steps of this length do not change them.
+    monkeypatch.setattr(training, "WINDOW", 6)
+    still = ("--optimizer", "sgd", "--lr", 1e-9, "--schedule", "constant", "--batch-size", 100)
+    done = command(verb[0], fashion_slice, *verb[1:], "tinyvgg", *still, *SHORT)
+    assert done.status == 0, done.err
+    lines = [line for line in done.out.splitlines() if "guessing" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("epoch 1, batch 6/6: the loss, 2.3")
+    assert "tinyvgg_bn" in lines[0]
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize(("word", "value"), [("true", True), ("False", False)])
+def test_a_network_s_option_may_be_true_or_false(word: str, value: bool) -> None:
+    flags = parse(
+        Train, ["fashion-mnist", "googlenet", "--model-options", "auxiliary", word, "width", "2"], verb="train"
+    )
+    assert setting(flags).model_options == {"auxiliary": value, "width": 2}
+    assert setting(flags).model_options["auxiliary"] is value
+
+
 def test_every_flag_reaches_the_setting(command: Command, fashion_slice: Path) -> None:
     # R-A3, R-A4, R-A5, R-B1, R-B2, R-B5
     flags: dict[str, Any] = {
@@ -116,6 +144,7 @@ def test_every_flag_reaches_the_setting(command: Command, fashion_slice: Path) -
         "cutout": 4,
         "epochs": 1,
         "batch_size": 160,
+        "micro_batch": 90,
         "optimizer": "sgd",
         "lr": 0.05,
         "momentum": 0.8,
@@ -146,6 +175,7 @@ def test_every_flag_reaches_the_setting(command: Command, fashion_slice: Path) -
     assert done.status == 0, done.err
     written = yaml.safe_load(Path("runs/all/config.yaml").read_text(encoding="utf-8"))
     expected = flags | {"data": str(fashion_slice), "model": "tinyvgg_bn", "model_options": {"hidden": 8}}
+    expected |= {"pretrained": None}  # there are no weights for this network: see test_pretrained.py
     assert written == expected
 
 

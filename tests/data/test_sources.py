@@ -1,24 +1,23 @@
 import gzip
 import os
 import random
-import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from hashlib import md5, sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from typing import Any
 
-import platformdirs
 import pytest
 
 from convscope.catalog import DATA, DataEntry, DataFile, data_entry
-from convscope.data.sources import data_directory, fetch, locate
+from convscope.data.sources import fetch, locate
 from convscope.errors import ConvscopeError, UserError
+
+Mirror = Any  # of the shared conftest.py
 
 NAMES = (
     "train-images-idx3-ubyte",
@@ -48,60 +47,9 @@ TOY = replace(
 )
 
 
-@dataclass
-class Mirror:
-    """A server on this machine; what it does wrong can be changed while it runs."""
-
-    address: str = ""
-    files: dict[str, bytes] = field(default_factory=lambda: dict(PACKED))
-    cut: set[str] = field(default_factory=set)
-    """Files whose connection is closed half way."""
-    asked: list[str] = field(default_factory=list)
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-
-
 @pytest.fixture
-def mirrors() -> Iterator[tuple[Mirror, Mirror]]:
-    first, second = Mirror(), Mirror()
-    servers = [_serve(first), _serve(second)]
-    yield first, second
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
-def _serve(mirror: Mirror) -> ThreadingHTTPServer:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            name = self.path.lstrip("/")
-            mirror.asked.append(name)
-            if name not in mirror.files:
-                self.send_error(404)
-                return
-            body = mirror.files[name]
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body[: len(body) // 2] if name in mirror.cut else body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing to the terminal."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    mirror.address = f"http://127.0.0.1:{server.server_address[1]}/"
-    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    return server
-
-
-def refusing_address() -> str:
-    """An address nothing listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}/"
+def mirrors(serve: Callable[[dict[str, bytes]], Mirror]) -> tuple[Mirror, Mirror]:
+    return serve(PACKED), serve(PACKED)
 
 
 def at(*addresses: str) -> DataEntry:
@@ -137,9 +85,11 @@ def test_a_missing_file_is_taken_from_the_next_mirror(mirrors: tuple[Mirror, Mir
     assert second.asked == [f"{name}.gz" for name in NAMES[1:]]  # the first is not bothered again
 
 
-def test_a_mirror_that_refuses_is_passed_over(mirrors: tuple[Mirror, Mirror], tmp_path: Path) -> None:
+def test_a_mirror_that_refuses_is_passed_over(
+    mirrors: tuple[Mirror, Mirror], refusing_address: str, tmp_path: Path
+) -> None:
     mirror, _ = mirrors
-    assert_complete(fetch(at(refusing_address(), mirror.address), tmp_path))
+    assert_complete(fetch(at(refusing_address, mirror.address), tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -176,13 +126,12 @@ def test_two_at_once_do_not_disturb_each_other(mirrors: tuple[Mirror, Mirror], t
     assert_complete(tmp_path / "toy")
 
 
-def test_without_any_source_the_remedy_is_named(tmp_path: Path) -> None:
-    address = refusing_address()
+def test_without_any_source_the_remedy_is_named(refusing_address: str, tmp_path: Path) -> None:
     with pytest.raises(ConvscopeError) as caught:
-        fetch(at(address), tmp_path)
+        fetch(at(refusing_address), tmp_path)
     message = str(caught.value)
     assert not isinstance(caught.value, UserError)
-    assert f"{address} could not be reached" in message
+    assert f"{refusing_address} could not be reached" in message
     assert all(f"{name}.gz" in message for name in NAMES)
     assert str(tmp_path / "toy") in message
     assert "fashion-mnist-mini" in message
@@ -272,9 +221,9 @@ def packaged(*addresses: str) -> DataEntry:
     return replace(TOY, addresses=addresses, debian_package="toy-package", debian_directory="/usr/share/toy")
 
 
-def test_debians_archive_helps_where_no_address_does(debian_tools: Path, tmp_path: Path) -> None:
+def test_debians_archive_helps_where_no_address_does(debian_tools: Path, refusing_address: str, tmp_path: Path) -> None:
     heard: list[tuple[str, int, int]] = []
-    folder = fetch(packaged(refusing_address()), tmp_path / "data", lambda *report: heard.append(report))
+    folder = fetch(packaged(refusing_address), tmp_path / "data", lambda *report: heard.append(report))
     assert_complete(folder)
     assert heard == [("Debian's package toy-package", 0, 0)]
 
@@ -288,10 +237,12 @@ def test_debians_archive_completes_what_a_mirror_began(
 
 
 @pytest.mark.parametrize("tool", ["apt-get", "dpkg-deb"])
-def test_a_failing_debian_tool_is_one_more_reason(debian_tools: Path, tmp_path: Path, tool: str) -> None:
+def test_a_failing_debian_tool_is_one_more_reason(
+    debian_tools: Path, refusing_address: str, tmp_path: Path, tool: str
+) -> None:
     (debian_tools / tool).write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
     with pytest.raises(ConvscopeError, match=r"Debian's archive .*toy-package.*fashion-mnist-mini"):
-        fetch(packaged(refusing_address()), tmp_path / "data")
+        fetch(packaged(refusing_address), tmp_path / "data")
 
 
 def test_a_wrong_file_in_the_package_is_not_kept(debian_tools: Path, tmp_path: Path) -> None:
@@ -306,14 +257,6 @@ def test_machines_without_debians_tools_skip_it(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConvscopeError, match="cannot fetch toy: no address is known"):
         fetch(packaged(), tmp_path / "data")
-
-
-def test_the_data_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CONVSCOPE_DATA", raising=False)
-    assert data_directory() == Path(platformdirs.user_cache_dir("convscope"))
-    monkeypatch.setenv("CONVSCOPE_DATA", "~/pictures")
-    assert data_directory() == Path.home() / "pictures"
-    assert data_directory(tmp_path) == tmp_path
 
 
 def test_the_shipped_subset_is_always_there(tmp_path: Path) -> None:  # R-F8

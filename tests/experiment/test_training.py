@@ -17,7 +17,7 @@ import torch
 from convscope import plots
 from convscope.config import Config
 from convscope.errors import UserError
-from convscope.experiment import resume, train
+from convscope.experiment import resume, session, train
 from convscope.experiment.training import Plan
 from convscope.runs import Run
 from convscope.training.checkpoint import load_state, load_weights
@@ -127,9 +127,12 @@ def test_stopping_after_any_step_and_resuming_gives_the_same_bits(
     assert_same_runs(run, uninterrupted)
 
 
+@pytest.mark.parametrize("change", [{"precision": "bfloat16"}, {"micro_batch": 30}], ids=str)
 @pytest.mark.usefixtures("no_pictures")
-def test_bfloat16_resumes_to_the_same_bits_too(setting: Config, tmp_path: Path) -> None:
-    setting = replace(setting, precision="bfloat16", epochs=2)
+def test_other_ways_of_computing_resume_to_the_same_bits_too(
+    change: dict[str, Any], setting: Config, tmp_path: Path
+) -> None:
+    setting = replace(setting, **change, epochs=2)
     whole = train(setting, runs_dir=tmp_path, name="whole")
     watcher = Watcher(STEPS + 2)
     with pytest.raises(Interrupted):
@@ -213,6 +216,29 @@ def test_finished_run_has_everything_and_cannot_be_resumed(uninterrupted: Run) -
         resume(uninterrupted)
 
 
+@pytest.mark.parametrize(("micro_batch", "most"), [(None, 100), (30, 30), (500, 100)])
+@pytest.mark.usefixtures("no_pictures")
+def test_no_pass_takes_more_images_than_asked_for(
+    micro_batch: int | None, most: int, setting: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # R-C6: neither in training nor in validation nor in the test.
+    sizes: list[tuple[bool, int]] = []
+    build = session.build_model
+
+    def spied(*arguments: Any, **keywords: Any) -> torch.nn.Module:
+        model = build(*arguments, **keywords)
+        model.register_forward_pre_hook(lambda model, inputs: sizes.append((model.training, len(inputs[0]))))
+        return model
+
+    monkeypatch.setattr(session, "build_model", spied)
+    config = replace(setting, model="linear", model_options={}, dropout=None, epochs=1, ema=0.0)
+    train(replace(config, micro_batch=micro_batch), runs_dir=tmp_path)
+    assert sum(size for training, size in sizes if training) == 540
+    assert sum(size for training, size in sizes if not training) == 60 + 60 + 200
+    assert max(size for training, size in sizes if training) == most
+    assert max(size for training, size in sizes if not training) == most
+
+
 @pytest.mark.usefixtures("no_pictures")
 def test_early_stopping_ends_the_training(setting: Config, tmp_path: Path) -> None:
     # At this rate the loss soon stops falling; without patience it would go on for 50 epochs.
@@ -259,8 +285,6 @@ def test_test_split_is_not_read_before_the_end(
     setting: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # R-F5: with a test split of noise the training must come out the same.
-    from convscope.experiment import session
-
     load = session.load_splits
 
     def noisy(*arguments: Any, **keywords: Any) -> Any:

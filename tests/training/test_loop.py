@@ -7,10 +7,12 @@ import torch
 from torch import Tensor, nn, optim
 
 from convscope.data import Batches, ImageSet, Preprocessing, Splits
+from convscope.models.layers import WithAuxiliary
 from convscope.training.averaging import MovingAverage
 from convscope.training.checkpoint import MemoryCheckpoints
 from convscope.training.evaluate import evaluate, predict_logits
 from convscope.training.loop import Diverged, fit, train_epoch
+from convscope.training.loss import CrossEntropy
 from convscope.training.runtime import Runtime
 from convscope.training.schedules import Schedule, build_schedule
 from convscope.training.state import EpochRecord, TrainState
@@ -51,7 +53,7 @@ def test_training_loss_and_accuracy_are_averages_over_images(batch_size: int, fa
     model = Spy()
     train = batches(fashion_splits.train, batch_size, shuffle_seed=3)
     state = state_for(model)
-    records = list(train_epoch(state, train, label_smoothing=0.0, clip_norm=None))
+    records = list(train_epoch(state, train, CrossEntropy()))
     assert len(records) == math.ceil(540 / batch_size)
     loss, accuracy = evaluate(model, batches(fashion_splits.train, 540), CPU)
     assert state.images == 540
@@ -84,7 +86,7 @@ def test_learning_rate_of_each_step_is_the_schedules(fashion_splits: Splits) -> 
     train = batches(fashion_splits.train, 100, shuffle_seed=0)
     schedule = build_schedule("cosine", epochs=2, steps_per_epoch=len(train))
     state = TrainState(model, optimizer, schedule, CPU, MovingAverage(model, decay=0.5), EarlyStopping(), epoch=2)
-    rates = [record.lr for record in train_epoch(state, train, label_smoothing=0.0, clip_norm=None)]
+    rates = [record.lr for record in train_epoch(state, train, CrossEntropy())]
     assert rates == [0.5 * schedule.factor(step) for step in range(6, 12)]
 
 
@@ -151,9 +153,80 @@ def test_gradient_norm_is_the_mean_over_steps(fashion_splits: Splits) -> None:
     model = Spy()
     train = batches(fashion_splits.train, 540, shuffle_seed=0)
     state = state_for(model)
-    list(train_epoch(state, train, label_smoothing=0.0, clip_norm=None))
+    list(train_epoch(state, train, CrossEntropy()))
     images, labels = next(train.epoch(1))
     model.zero_grad()
     nn.functional.cross_entropy(model(images), labels).backward()
     expected = torch.cat([parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None])
     assert state.sums[2].item() == pytest.approx(expected.norm().item(), rel=1e-4)
+
+
+class Small(nn.Module):
+    """A convolutional network without anything that looks at a batch as a whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Conv2d(1, 4, 5, stride=3), nn.Tanh(), nn.Flatten(), nn.Linear(4 * 8 * 8, 10))
+        self.seen: list[int] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.seen.append(len(images))
+        logits: Tensor = self.layers(images)
+        return logits
+
+
+@pytest.mark.parametrize("micro_batch", [1, 30, 64, 1000])
+def test_a_batch_in_parts_gives_the_step_of_the_whole_batch(micro_batch: int, fashion_splits: Splits) -> None:
+    # R-C6: clipped, smoothed, averaged, and with a last batch of 40 that is no multiple of the parts.
+    runs = []
+    for size in (None, micro_batch):
+        model = Small()
+        train = batches(fashion_splits.train, 100, shuffle_seed=0)
+        optimizer = optim.SGD(model.parameters(), lr=0.3, momentum=0.9)
+        average = MovingAverage(model, decay=0.5)
+        state = TrainState(model, optimizer, Schedule(lambda step: 1 / (1 + step)), CPU, average, EarlyStopping())
+        records = list(train_epoch(state, train, CrossEntropy(0.1), clip_norm=0.5, micro_batch=size))
+        runs.append((model, state, records))
+    (whole, whole_state, whole_records), (parts, parts_state, parts_records) = runs
+    assert whole.seen == [100] * 5 + [40]
+    assert max(parts.seen) == min(100, micro_batch) and sum(parts.seen) == 540
+    for name, weight in parts.state_dict().items():
+        torch.testing.assert_close(weight, whole.state_dict()[name], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            parts_state.averaging.model.state_dict()[name],
+            whole_state.averaging.model.state_dict()[name],
+            rtol=1e-4,
+            atol=1e-5,
+        )
+    # The way was long enough that an unweighted sum, or clipping part by part, would show.
+    assert all((parts.layers[n].weight - Small().layers[n].weight).abs().max() > 0.01 for n in (0, 3))
+    torch.testing.assert_close(parts_state.sums, whole_state.sums, rtol=1e-4, atol=1e-3)
+    assert [r.lr for r in parts_records] == [r.lr for r in whole_records]
+    assert [r.loss.item() for r in parts_records] == pytest.approx([r.loss.item() for r in whole_records], rel=1e-4)
+
+
+class WithHelper(Spy):
+    """A network with an auxiliary classifier, which answers in training alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.helper = nn.Linear(28 * 28, 10)
+
+    def forward(self, images: Tensor) -> Tensor | WithAuxiliary:  # type: ignore[override]
+        logits = super().forward(images)
+        return WithAuxiliary(logits, (self.helper(images.flatten(1)),)) if self.training else logits
+
+
+def test_auxiliary_classifiers_are_trained_and_not_recorded(fashion_splits: Splits) -> None:
+    torch.manual_seed(0)
+    model = WithHelper()
+    before = model.helper.weight.detach().clone()
+    plain = Spy()
+    plain.linear.load_state_dict(model.linear.state_dict())
+    record = fit_with(fashion_splits, model, epochs=1)[0]
+    # What the helper learns must leave no trace in the figures of the main classifier, with which it shares nothing.
+    expected = fit_with(fashion_splits, plain, epochs=1)[0]
+    assert not torch.equal(model.helper.weight, before)
+    assert record.train_loss == expected.train_loss
+    assert (record.train_accuracy, record.val_loss) == (expected.train_accuracy, expected.val_loss)

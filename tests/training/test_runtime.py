@@ -61,29 +61,27 @@ def test_step_answers_the_norm_before_clipping_and_steps_by_the_clipped_gradient
     weights = nn.Parameter(torch.tensor([1.0, 1.0]))
     optimizer = optim.SGD([weights], lr=1.0)
     loss = (weights * torch.tensor([3.0, 4.0])).sum()  # gradient (3, 4), of norm 5
-    norm = Runtime(torch.device("cpu")).step(loss, optimizer, clip_norm=clip_norm)
+    runtime = Runtime(torch.device("cpu"))
+    runtime.backward(loss)
+    norm = runtime.step(optimizer, clip_norm=clip_norm)
     assert norm.item() == pytest.approx(5.0)
     length = (torch.ones(2) - weights.detach()).norm().item()
     assert length == pytest.approx(0.5 if clip_norm == 0.5 else 5.0, rel=1e-4)
 
 
-def test_gradients_do_not_add_up_over_steps() -> None:
-    weights = nn.Parameter(torch.zeros(1))
-    optimizer = optim.SGD([weights], lr=1.0)
-    runtime = Runtime(torch.device("cpu"))
-    for _ in range(3):
-        runtime.step(weights.sum(), optimizer)
-    assert weights.item() == pytest.approx(-3.0)
-
-
-def test_float16_scales_the_loss_and_gives_the_unscaled_norm() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_gradients_add_up_until_they_are_cleared(dtype: torch.dtype) -> None:
+    # float16 scales the loss up, each part of it, and the sum down again, once.
     weights = nn.Parameter(torch.tensor([1.0, 1.0]))
     optimizer = optim.SGD([weights], lr=1.0)
-    runtime = Runtime(torch.device("cpu"), torch.float16)
-    assert runtime.scaler.is_enabled()
-    norm = runtime.step((weights * torch.tensor([3.0, 4.0])).sum(), optimizer)
-    assert norm.item() == pytest.approx(5.0)
-    assert weights.tolist() == pytest.approx([-2.0, -3.0])
+    runtime = Runtime(torch.device("cpu"), dtype)
+    assert runtime.scaler.is_enabled() == (dtype == torch.float16)
+    for _ in range(2):
+        optimizer.zero_grad()
+        runtime.backward(weights[0] * 3)
+        runtime.backward(weights[1] * 8, weight=0.5)
+        assert runtime.step(optimizer).item() == pytest.approx(5.0)
+    assert weights.tolist() == pytest.approx([-5.0, -7.0])
 
 
 def test_random_state_round_trip_gives_the_same_numbers() -> None:

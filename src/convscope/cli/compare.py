@@ -53,6 +53,7 @@ def main(argv: list[str]) -> int:
 
     from convscope.cli.progress import Download, Progress, StopSignal, how_to_resume
     from convscope.cli.results import say_comparison
+    from convscope.doctor.training import StallWatch
     from convscope.experiment import compare_runs, compare_settings
     from convscope.models import takes_option
     from convscope.report import write_comparison, write_report
@@ -73,7 +74,7 @@ def main(argv: list[str]) -> int:
                     seeds=flags.seeds,
                     runs_dir=flags.runs_dir,
                     data_dir=flags.data_dir,
-                    observers=[progress],
+                    observers=(progress, StallWatch(progress.say)),
                     interrupted=stop,
                     progress=download,
                 )

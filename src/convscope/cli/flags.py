@@ -1,10 +1,12 @@
 """Reading the command line of a verb: a dataclass says what there is to give, tyro parses it."""
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TypeVar, get_type_hints
 
 import tyro
 
+from convscope.config import Option
 from convscope.errors import UserError
 
 T = TypeVar("T")
@@ -23,6 +25,12 @@ def read_flags(kind: type[T], argv: list[str], *, verb: str, default: T | None =
         return tyro.cli(kind, prog=prog, args=argv, config=(tyro.conf.FlagCreatePairsOff,))
     # A switch such as --flip, which the default may have turned on, has a --no-flip too.
     return tyro.cli(kind, prog=prog, args=argv, default=default)
+
+
+def option_values(options: Mapping[str, Option]) -> dict[str, Option]:
+    """A network's options with `true` and `false` as the truth values that they are in YAML."""
+    words: dict[Option, bool] = {"true": True, "false": False}
+    return {key: words.get(value, value) if isinstance(value, str) else value for key, value in options.items()}
 
 
 def _check_names(kind: type, argv: list[str], verb: str) -> None:

@@ -110,6 +110,10 @@ class Progress:
         )
         self._bar.reset(self._task, visible=False)
 
+    def say(self, text: str) -> None:
+        """Print a line of somebody else's between the rows."""
+        self._console.print(text)
+
     def _row(self, cells: tuple[str, ...]) -> None:
         self._console.print("  ".join(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True)))
 

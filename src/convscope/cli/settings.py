@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 
 import tyro
 
-from convscope.cli.flags import read_flags
+from convscope.cli.flags import option_values, read_flags
 from convscope.config import Config, Option
 from convscope.errors import UserError
 from convscope.recipes import load_config, load_recipe
@@ -60,7 +60,8 @@ def parse(kind: type[S], argv: list[str], *, verb: str) -> S:
 
 def setting(flags: Config) -> Config:
     """The part of the flags that is the setting of the experiment."""
-    return Config(**{field.name: getattr(flags, field.name) for field in fields(Config)})
+    values = {field.name: getattr(flags, field.name) for field in fields(Config)}
+    return Config(**values | {"model_options": option_values(flags.model_options)})
 
 
 def _value(argv: list[str], flag: str) -> str | None:

@@ -21,6 +21,7 @@ class Train(Settings):
     $ convscope train fashion-mnist-mini tinyvgg_bn --epochs 3
     $ convscope train fashion-mnist lenet5 --optimizer sgd --lr 0.1 --schedule cosine --flip --shift 2
     $ convscope train photos/idx tinyvgg --model-options hidden 256 --patience 3 --name first
+    $ convscope train fashion-mnist resnet18 --pretrained imagenet --input-size 64 --lr 5e-4
     $ convscope train --config runs/first/config.yaml --seed 1
     $ convscope train --resume latest
     """
@@ -49,11 +50,13 @@ def main(argv: list[str]) -> int:
         )
     from convscope.cli.progress import Download, Progress, StopSignal, how_to_resume
     from convscope.cli.results import say_results
+    from convscope.doctor.training import StallWatch
     from convscope.experiment import resume, train
     from convscope.report import write_report
     from convscope.training.loop import Diverged, Interrupted
 
     with Progress(log_every=flags.log_every) as progress, StopSignal() as stop, Download() as download:
+        observers = (progress, StallWatch(progress.say))
         try:
             if flags.resume is None:
                 run = train(
@@ -61,13 +64,13 @@ def main(argv: list[str]) -> int:
                     runs_dir=flags.runs_dir,
                     name=flags.name,
                     data_dir=flags.data_dir,
-                    observers=[progress],
+                    observers=observers,
                     interrupted=stop,
                     progress=download,
                 )
             else:
                 run = Run.open(flags.resume, flags.runs_dir)
-                run = resume(run, data_dir=flags.data_dir, observers=[progress], interrupted=stop)
+                run = resume(run, data_dir=flags.data_dir, observers=observers, interrupted=stop)
         except Interrupted:
             print(f"stopped and saved; go on with: {how_to_resume(progress)}")
             return 130

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from convscope.data.idx import read_idx, write_idx
     from convscope.data.imageset import ImageSet, Splits, stratified_split
     from convscope.data.preprocessing import Preprocessing, Scaling
-    from convscope.data.sources import data_directory, fetch, locate
+    from convscope.data.sources import fetch, locate
     from convscope.data.statistics import (
         border_brightness,
         channel_statistics,
@@ -28,7 +28,7 @@ _ROOMS = {
     "idx": ("read_idx", "write_idx"),
     "imageset": ("ImageSet", "Splits", "stratified_split"),
     "preprocessing": ("Preprocessing", "Scaling"),
-    "sources": ("data_directory", "fetch", "locate"),
+    "sources": ("fetch", "locate"),
     "statistics": ("border_brightness", "channel_statistics", "class_counts", "mean_image_per_class"),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
@@ -43,7 +43,6 @@ __all__ = [
     "border_brightness",
     "channel_statistics",
     "class_counts",
-    "data_directory",
     "fetch",
     "load_splits",
     "load_train_test",

@@ -8,7 +8,8 @@ from convscope.catalog import DATA, DataEntry, data_entry
 from convscope.data.archives import find_archive
 from convscope.data.idx import read_images, read_labels
 from convscope.data.imageset import ImageSet, Splits, stratified_split
-from convscope.data.sources import Progress, fetch
+from convscope.data.sources import fetch
+from convscope.downloads import Progress
 from convscope.errors import UserError
 
 # FashionMNIST's layout: published names of the images and labels, training first.

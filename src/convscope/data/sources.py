@@ -1,34 +1,20 @@
 """Where data sets lie, and how they get there. Instant: neither torch nor the network is touched by a look-up."""
 
 import hashlib
-import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-
-import platformdirs
 
 from convscope.catalog import DataEntry, DataFile
 from convscope.data.archives import DAMAGED, find_archive, open_archive
+from convscope.downloads import Progress, Unavailable, data_directory, download
 from convscope.errors import ConvscopeError, UserError
 from convscope.files import atomic_path
 
-Progress = Callable[[str, int, int], None]
-"""Told what is being fetched, how many bytes of it are there, and how many it has (0 where unknown)."""
-
 _MINI = Path(__file__).parent / "mini"
 _CHUNK = 1 << 16
-_PATIENCE = 10  # seconds a silent server is waited for
-
-
-def data_directory(data_dir: Path | None = None) -> Path:
-    """Where named data sets are kept: `data_dir`, else `CONVSCOPE_DATA`, else the user's cache directory."""
-    if data_dir is not None:
-        return data_dir
-    from_environment = os.environ.get("CONVSCOPE_DATA")
-    return Path(from_environment).expanduser() if from_environment else platformdirs.user_cache_path("convscope")
 
 
 def locate(entry: DataEntry, data_dir: Path | None = None) -> Path | None:
@@ -93,68 +79,32 @@ def _obtain(entry: DataEntry, folder: Path, progress: Progress | None) -> None:
 
 def _from_addresses(entry: DataEntry, folder: Path, scratch: Path, progress: Progress | None) -> list[str]:
     """Download the missing files from the published addresses; returns what went wrong."""
-    import pooch  # here, because it takes longer to import than a look-up takes
-
-    pooch.get_logger().setLevel("WARNING")
     reasons: dict[str, str] = {}
     addresses = list(entry.addresses)
     for file in entry.files:
         if find_archive(folder, file.name):
             continue
         for address in tuple(addresses):
-            name = f"{file.name}.gz"
-            downloader = pooch.HTTPDownloader(
-                progressbar=_Bar(name, progress) if progress else False,
-                chunk_size=_CHUNK,
-                timeout=_PATIENCE,
-                headers={"Accept-Encoding": "identity"},  # the .gz itself, not what is in it
-            )
+            archive = scratch / f"{file.name}.gz"
             try:
-                archive = pooch.retrieve(
-                    url=address + name,
-                    known_hash=f"md5:{file.md5}",
-                    fname=name,
-                    path=scratch,
-                    downloader=downloader,
+                download(
+                    address + archive.name,
+                    archive,
+                    name=archive.name,
+                    algorithm="md5",
+                    digest=file.md5,
+                    progress=progress,
                 )
-                _unpack(Path(archive), file, folder)
+                _unpack(archive, file, folder)
                 break
-            except (OSError, ValueError, UserError) as error:
-                reasons[address] = _reason(error)
+            except Unavailable as error:
+                reasons[address] = str(error)
                 # Asked last from now on, so that the other files need not wait for it again.
                 addresses.remove(address)
                 addresses.append(address)
         else:
             break  # what no address has, the others are not worth waiting for
     return [f"{address} {reason}" for address, reason in reasons.items()]
-
-
-def _reason(error: Exception) -> str:
-    """Why an address did not help, in a few words instead of the library's paragraph."""
-    response = getattr(error, "response", None)
-    if response is not None:
-        return f"answered {response.status_code}"
-    if isinstance(error, OSError):
-        return "could not be reached or broke off"
-    return "sent another file than the published one (wrong checksum)"
-
-
-class _Bar:
-    """What pooch takes for a progress bar, passing the figures on."""
-
-    def __init__(self, name: str, progress: Progress) -> None:
-        self.name, self.progress = name, progress
-        self.total = self.done = 0
-
-    def update(self, count: int) -> None:
-        self.done = min(self.done + count, self.total or self.done + count)
-        self.progress(self.name, self.done, self.total)
-
-    def reset(self) -> None:
-        self.done = 0
-
-    def close(self) -> None:
-        """Nothing is held open."""
 
 
 def _from_debian(entry: DataEntry, folder: Path, scratch: Path, progress: Progress | None) -> list[str]:

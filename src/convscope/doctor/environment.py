@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from convscope.catalog import DATA
-from convscope.data.sources import data_directory, locate
+from convscope.data.sources import locate
+from convscope.downloads import data_directory
 from convscope.training.environment import environment
 from convscope.training.runtime import choose_precision
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from convscope import plots
 from convscope.config import Config
-from convscope.data.sources import Progress
+from convscope.downloads import Progress
 from convscope.errors import UserError
 from convscope.experiment.session import Session
 from convscope.experiment.training import Observer, train

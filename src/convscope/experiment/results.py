@@ -9,6 +9,7 @@ from torch import nn
 from convscope import plots
 from convscope.data import Batches, ImageSet, Preprocessing, Splits, load_splits
 from convscope.errors import UserError
+from convscope.experiment.session import images_at_once
 from convscope.metrics import classification_report, log_softmax
 from convscope.predict import Predictor
 from convscope.runs import Run
@@ -61,7 +62,7 @@ def evaluate_split(
 ) -> dict[str, Any]:
     """The report on one split; draws its pictures if asked to, and for the test split writes predictions.npz."""
     image_set: ImageSet = getattr(splits, split)
-    batches = Batches(image_set, preprocessing, batch_size=run.config().batch_size, device=runtime.device)
+    batches = Batches(image_set, preprocessing, batch_size=images_at_once(run.config()), device=runtime.device)
     logits, labels = (tensor.cpu().numpy() for tensor in predict_logits(model, batches, runtime))
     report = classification_report(logits, labels, image_set.classes, top_k=top_k)
     if split == "test":

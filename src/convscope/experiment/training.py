@@ -13,7 +13,8 @@ from torch import Tensor
 
 from convscope import plots
 from convscope.config import Config
-from convscope.data.sources import Progress
+from convscope.data import class_counts
+from convscope.downloads import Progress
 from convscope.errors import ConvscopeError, UserError
 from convscope.experiment.results import evaluate_split
 from convscope.experiment.session import Session
@@ -33,7 +34,8 @@ class Plan:
     run: Run
     config: Config
     parameters: int
-    train_images: int
+    class_counts: tuple[int, ...]
+    """Training images of each class."""
     val_images: int
     device: str
     precision: str
@@ -42,6 +44,11 @@ class Plan:
     """Whether a stopped training goes on."""
     first_epoch: int
     """1, or the epoch in which it goes on."""
+
+    @property
+    def train_images(self) -> int:
+        """Images to train on."""
+        return sum(self.class_counts)
 
 
 class Observer(Listener, Protocol):
@@ -99,7 +106,8 @@ def resume(
         state = None  # stopped before its first checkpoint
     # Sums are taken in another order on another number of threads, and then differ in their last bits.
     threads = run.config().threads or run.environment().get("threads")
-    session = Session.prepare(replace(run.config(), threads=threads), data_dir=data_dir)
+    config = replace(run.config(), threads=threads)
+    session = Session.prepare(config, data_dir=data_dir, resuming=state is not None)
     if state is not None and _shapes(state["model"]) != _shapes(session.model.state_dict()):
         raise UserError(
             f"{run.last_state} holds another network than {run.path / 'config.yaml'} says: "
@@ -121,7 +129,7 @@ def _train(
         run=run,
         config=config,
         parameters=session.parameters,
-        train_images=session.train.samples,
+        class_counts=tuple(class_counts(session.splits.train)),
         val_images=session.val.samples,
         device=str(session.runtime.device),
         precision=session.runtime.precision,
@@ -147,6 +155,7 @@ def _train(
             ),
             label_smoothing=config.label_smoothing,
             clip_norm=config.clip_norm,
+            micro_batch=config.micro_batch,
             averaging=build_averaging(session.model, decay=config.ema),
             stopping=EarlyStopping(config.patience),
             resume_from=state,

@@ -4,25 +4,26 @@ A rule walks through a network, draws the weights of every layer it knows and re
 last line of a constructor.
 """
 
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from torch import nn
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def kaiming(network: Network) -> Network:
+def kaiming(network: Network, fan: Literal["fan_out", "fan_in"] = "fan_out") -> Network:
     """Draw weights for networks of ReLUs.
 
     Convolutions: normal with variance 2 / fan_out, which keeps the size of the gradients from layer to
-    layer (He et al., Delving deep into rectifiers, arXiv 1502.01852, §2.2, equation 14). Fully connected
+    layer (He et al., Delving deep into rectifiers, arXiv 1502.01852, §2.2, equation 14), or 2 / fan_in,
+    which keeps that of the activations (equation 10); where channels change little it is the same. Fully connected
     layers: normal(0, 0.01) (Krizhevsky et al., ImageNet classification, 2012, §5). With so small a last
     layer all classes are about equally likely, and the first loss is the ln(num_classes) of ignorance.
     Biases: zero. Norms keep PyTorch's start, scale one and shift zero: at first they only normalise.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.kaiming_normal_(module.weight, mode=fan, nonlinearity="relu")
         elif isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=0.01)
         if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:

@@ -23,13 +23,13 @@ Points 2, 3 and 6 give the 61,706 parameters that today's descriptions of LeNet-
 from torch import Tensor, nn
 
 from convscope.models.initialisation import glorot
-from convscope.models.layers import named, new_head
+from convscope.models.layers import Classifier, named
 
 
-class LeNet5(nn.Module):
+class LeNet5(Classifier):
     """Two convolutions, each with sub-sampling, and three fully connected layers, the last of them the head."""
 
-    def __init__(self, num_classes: int, in_channels: int, input_size: int) -> None:
+    def __init__(self, *, num_classes: int = 10, in_channels: int = 1, input_size: int = 28) -> None:
         super().__init__()
         padding = 2 if input_size < 32 else 0
         size = ((input_size + 2 * padding - 4) // 2 - 4) // 2  # 5 for the paper's field of 32
@@ -47,24 +47,10 @@ class LeNet5(nn.Module):
             f6=nn.Linear(120, self.num_features),
             tanh6=nn.Tanh(),
         )
-        self.head = nn.Linear(self.num_features, num_classes)
+        self.output = nn.Linear(self.num_features, num_classes)
         glorot(self)
 
     def features(self, images: Tensor) -> Tensor:
         """What the last layer sees, the outputs of F6: images (N, C, H, W) -> (N, 84)."""
         features: Tensor = self.body(images)
         return features
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images (N, C, H, W) -> logits (N, num_classes)."""
-        logits: Tensor = self.head(self.features(images))
-        return logits
-
-    def reset_head(self, num_classes: int) -> None:
-        """Replace the last layer by a fresh one for other classes."""
-        self.head = new_head(self.head, num_classes)
-
-
-def lenet5(*, num_classes: int = 10, in_channels: int = 1, input_size: int = 28) -> LeNet5:
-    """LeNet-5; 61,706 parameters for 28 or 32 pixels, one channel and ten classes."""
-    return LeNet5(num_classes, in_channels, input_size)

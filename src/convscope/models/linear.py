@@ -15,34 +15,20 @@ worth.
 from torch import Tensor, nn
 
 from convscope.models.initialisation import kaiming
-from convscope.models.layers import new_head
+from convscope.models.layers import Classifier
 
 
-class LinearClassifier(nn.Module):
+class LinearClassifier(Classifier):
     """One fully connected layer from all pixels to the classes."""
 
-    def __init__(self, num_classes: int, in_channels: int, input_size: int) -> None:
+    def __init__(self, *, num_classes: int = 10, in_channels: int = 1, input_size: int = 28) -> None:
         super().__init__()
         self.num_features = in_channels * input_size * input_size
         self.flatten = nn.Flatten()
-        self.head = nn.Linear(self.num_features, num_classes)
+        self.output = nn.Linear(self.num_features, num_classes)
         kaiming(self)
 
     def features(self, images: Tensor) -> Tensor:
         """The pixels themselves, in one row per image: (N, C, H, W) -> (N, C·H·W)."""
         pixels: Tensor = self.flatten(images)
         return pixels
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images (N, C, H, W) -> logits (N, num_classes)."""
-        logits: Tensor = self.head(self.features(images))
-        return logits
-
-    def reset_head(self, num_classes: int) -> None:
-        """Replace the last layer by a fresh one for other classes."""
-        self.head = new_head(self.head, num_classes)
-
-
-def linear(*, num_classes: int = 10, in_channels: int = 1, input_size: int = 28) -> LinearClassifier:
-    """The linear baseline; 7,850 parameters on FashionMNIST."""
-    return LinearClassifier(num_classes, in_channels, input_size)

@@ -18,43 +18,39 @@ layer:
 from torch import Tensor, nn
 
 from convscope.models.initialisation import kaiming
-from convscope.models.layers import named, new_head
+from convscope.models.layers import Activation, Classifier, named, pool_and_activate
 
 
-class SimpleNet(nn.Module):
+def block(in_channels: int, out_channels: int, *, activation: Activation) -> nn.Sequential:
+    """A convolution with its ReLU, and a pool: (N, in, H, W) -> (N, out, H/2, W/2)."""
+    return named(
+        conv=nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1),
+        **pool_and_activate(nn.MaxPool2d(2), activation),
+    )
+
+
+class SimpleNet(Classifier):
     """Two convolutions, each with a pool, and the last layer."""
 
-    def __init__(self, num_classes: int, in_channels: int, input_size: int) -> None:
+    def __init__(
+        self,
+        *,
+        num_classes: int = 10,
+        in_channels: int = 3,
+        input_size: int = 32,
+        activation: Activation = "relu",
+    ) -> None:
         super().__init__()
         self.num_features = 32 * (input_size // 4) ** 2
-        self.body = named(
-            conv1=nn.Conv2d(in_channels, 16, kernel_size=3, padding=1),
-            pool1=nn.MaxPool2d(2),
-            # In place is safe: a pool computes its gradient from where the maxima were, not from its output.
-            relu1=nn.ReLU(inplace=True),  # (N, 16, H/2, W/2)
-            conv2=nn.Conv2d(16, 32, kernel_size=3, padding=1),
-            pool2=nn.MaxPool2d(2),
-            relu2=nn.ReLU(inplace=True),  # (N, 32, H/4, W/4)
-            flatten=nn.Flatten(),  # (N, 32·H/4·W/4)
-        )
-        self.head = nn.Linear(self.num_features, num_classes)
+        self.block1 = block(in_channels, 16, activation=activation)
+        self.block2 = block(16, 32, activation=activation)
+        self.flatten = nn.Flatten()
+        self.output = nn.Linear(self.num_features, num_classes)
         kaiming(self)
 
     def features(self, images: Tensor) -> Tensor:
         """What the last layer sees: images (N, C, H, W) -> (N, num_features)."""
-        features: Tensor = self.body(images)
+        x = self.block1(images)  # (N, 16, H/2, W/2)
+        x = self.block2(x)  # (N, 32, H/4, W/4)
+        features: Tensor = self.flatten(x)  # (N, 32·H/4·W/4)
         return features
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images (N, C, H, W) -> logits (N, num_classes)."""
-        logits: Tensor = self.head(self.features(images))
-        return logits
-
-    def reset_head(self, num_classes: int) -> None:
-        """Replace the last layer by a fresh one for other classes."""
-        self.head = new_head(self.head, num_classes)
-
-
-def simplenet(*, num_classes: int = 10, in_channels: int = 3, input_size: int = 32) -> SimpleNet:
-    """SimpleNet; 25,578 parameters on CIFAR-10."""
-    return SimpleNet(num_classes, in_channels, input_size)

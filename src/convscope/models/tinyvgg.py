@@ -24,71 +24,69 @@ from torch import Tensor, nn
 
 from convscope.errors import UserError
 from convscope.models.initialisation import kaiming
-from convscope.models.layers import named, new_head
+from convscope.models.layers import Activation, Classifier, activate, check_dropout, named, pool_and_activate
 
 
-def plain_block(in_channels: int, out_channels: int, *, convs: int = 2, padding: int = 1) -> nn.Sequential:
+def plain_block(
+    in_channels: int, out_channels: int, *, activation: Activation, convs: int = 2, padding: int = 1
+) -> nn.Sequential:
     """Convolutions, each with its ReLU, then a pool: (N, in, H, W) -> (N, out, H/2, W/2) when padded."""
     layers: dict[str, nn.Module] = {}
     for number in range(1, convs + 1):
         layers[f"conv{number}"] = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=padding)
-        if number == convs:
-            layers["pool"] = nn.MaxPool2d(2)
-        # In place is safe: neither a convolution nor a pool needs its output again for the backward pass.
-        layers[f"relu{number}"] = nn.ReLU(inplace=True)
+        if number < convs:
+            layers[f"act{number}"] = activate(activation)
         in_channels = out_channels
-    return named(**layers)
+    return named(**layers, **pool_and_activate(nn.MaxPool2d(2), activation))
 
 
-def norm_block(in_channels: int, out_channels: int) -> nn.Sequential:
+def norm_block(in_channels: int, out_channels: int, *, activation: Activation) -> nn.Sequential:
     """Two convolutions, each with batch norm and ReLU, then a pool: (N, in, H, W) -> (N, out, H/2, W/2)."""
     return named(
         conv1=nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False),
         norm1=nn.BatchNorm2d(out_channels),
-        # In place is safe: a norm computes its gradient from its input, not from its output.
-        relu1=nn.ReLU(inplace=True),
+        act1=activate(activation),
         conv2=nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1, bias=False),
         norm2=nn.BatchNorm2d(out_channels),
-        pool=nn.MaxPool2d(2),
-        relu2=nn.ReLU(inplace=True),
+        **pool_and_activate(nn.MaxPool2d(2), activation),
     )
 
 
-def hidden_layer(in_features: int, hidden: int, *, dropout: float) -> nn.Sequential:
+def hidden_layer(in_features: int, hidden: int, *, activation: Activation, dropout: float) -> nn.Sequential:
     """All values of all channels to `hidden` numbers: (N, C, H, W) -> (N, hidden)."""
     if hidden < 1:
         raise UserError(f"hidden is {hidden}, but the hidden layer needs at least one unit: give 1 or more.")
-    if not 0 <= dropout < 1:
-        raise UserError(f"dropout is {dropout}, but it is the share of values dropped: give 0 or more, below 1.")
+    check_dropout(dropout)
     return named(
         flatten=nn.Flatten(),
         linear=nn.Linear(in_features, hidden),
-        relu=nn.ReLU(inplace=True),
+        act=activate(activation),
         dropout=nn.Dropout(dropout),
     )
 
 
-class TinyVGG(nn.Module):
+class TinyVGG(Classifier):
     """Two blocks of 3x3 convolutions, a hidden layer and the last layer."""
 
     def __init__(
         self,
-        num_classes: int,
-        in_channels: int,
-        input_size: int,
         *,
-        block2_convs: int,
-        hidden: int,
-        dropout: float,
+        num_classes: int = 10,
+        in_channels: int = 1,
+        input_size: int = 28,
+        activation: Activation = "relu",
+        block2_convs: int = 2,
+        hidden: int = 128,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if block2_convs not in (1, 2):
             raise UserError(f"block2_convs is {block2_convs}, but the second block has 1 or 2 convolutions: give one.")
         self.num_features = hidden
-        self.block1 = plain_block(in_channels, 32)
-        self.block2 = plain_block(32, 64, convs=block2_convs)
-        self.hidden = hidden_layer(64 * (input_size // 4) ** 2, hidden, dropout=dropout)
-        self.head = nn.Linear(hidden, num_classes)
+        self.block1 = plain_block(in_channels, 32, activation=activation)
+        self.block2 = plain_block(32, 64, activation=activation, convs=block2_convs)
+        self.hidden = hidden_layer(64 * (input_size // 4) ** 2, hidden, activation=activation, dropout=dropout)
+        self.output = nn.Linear(hidden, num_classes)
         kaiming(self)
 
     def features(self, images: Tensor) -> Tensor:
@@ -98,27 +96,25 @@ class TinyVGG(nn.Module):
         features: Tensor = self.hidden(x)  # (N, hidden)
         return features
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Images (N, C, H, W) -> logits (N, num_classes)."""
-        logits: Tensor = self.head(self.features(images))
-        return logits
 
-    def reset_head(self, num_classes: int) -> None:
-        """Replace the last layer by a fresh one for other classes."""
-        self.head = new_head(self.head, num_classes)
-
-
-class TinyVGGExplainer(nn.Module):
+class TinyVGGExplainer(Classifier):
     """CNN Explainer's network: two blocks of ten channels without padding, and the last layer."""
 
-    def __init__(self, num_classes: int, in_channels: int, input_size: int) -> None:
+    def __init__(
+        self,
+        *,
+        num_classes: int = 10,
+        in_channels: int = 3,
+        input_size: int = 64,
+        activation: Activation = "relu",
+    ) -> None:
         super().__init__()
         size = ((input_size - 4) // 2 - 4) // 2  # each of the four convolutions takes two pixels away
         self.num_features = 10 * size * size
-        self.block1 = plain_block(in_channels, 10, padding=0)
-        self.block2 = plain_block(10, 10, padding=0)
+        self.block1 = plain_block(in_channels, 10, activation=activation, padding=0)
+        self.block2 = plain_block(10, 10, activation=activation, padding=0)
         self.flatten = nn.Flatten()
-        self.head = nn.Linear(self.num_features, num_classes)
+        self.output = nn.Linear(self.num_features, num_classes)
         kaiming(self)
 
     def features(self, images: Tensor) -> Tensor:
@@ -128,27 +124,27 @@ class TinyVGGExplainer(nn.Module):
         features: Tensor = self.flatten(x)  # (N, num_features)
         return features
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Images (N, C, H, W) -> logits (N, num_classes)."""
-        logits: Tensor = self.head(self.features(images))
-        return logits
 
-    def reset_head(self, num_classes: int) -> None:
-        """Replace the last layer by a fresh one for other classes."""
-        self.head = new_head(self.head, num_classes)
-
-
-class TinyVGGBatchNorm(nn.Module):
+class TinyVGGBatchNorm(Classifier):
     """Three blocks of 3x3 convolutions with batch normalisation, a hidden layer, the last layer."""
 
-    def __init__(self, num_classes: int, in_channels: int, input_size: int, *, hidden: int, dropout: float) -> None:
+    def __init__(
+        self,
+        *,
+        num_classes: int = 10,
+        in_channels: int = 1,
+        input_size: int = 28,
+        activation: Activation = "relu",
+        hidden: int = 128,
+        dropout: float = 0.25,
+    ) -> None:
         super().__init__()
         self.num_features = hidden
-        self.block1 = norm_block(in_channels, 32)
-        self.block2 = norm_block(32, 64)
-        self.block3 = norm_block(64, 128)
-        self.hidden = hidden_layer(128 * (input_size // 8) ** 2, hidden, dropout=dropout)
-        self.head = nn.Linear(hidden, num_classes)
+        self.block1 = norm_block(in_channels, 32, activation=activation)
+        self.block2 = norm_block(32, 64, activation=activation)
+        self.block3 = norm_block(64, 128, activation=activation)
+        self.hidden = hidden_layer(128 * (input_size // 8) ** 2, hidden, activation=activation, dropout=dropout)
+        self.output = nn.Linear(hidden, num_classes)
         kaiming(self)
 
     def features(self, images: Tensor) -> Tensor:
@@ -158,42 +154,3 @@ class TinyVGGBatchNorm(nn.Module):
         x = self.block3(x)  # (N, 128, H/8, W/8)
         features: Tensor = self.hidden(x)  # (N, hidden)
         return features
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images (N, C, H, W) -> logits (N, num_classes)."""
-        logits: Tensor = self.head(self.features(images))
-        return logits
-
-    def reset_head(self, num_classes: int) -> None:
-        """Replace the last layer by a fresh one for other classes."""
-        self.head = new_head(self.head, num_classes)
-
-
-def tinyvgg(
-    *,
-    num_classes: int = 10,
-    in_channels: int = 1,
-    input_size: int = 28,
-    block2_convs: int = 2,
-    hidden: int = 128,
-    dropout: float = 0.0,
-) -> TinyVGG:
-    """TinyVGG; 467,818 parameters on FashionMNIST, 430,890 with one convolution in its second block."""
-    return TinyVGG(num_classes, in_channels, input_size, block2_convs=block2_convs, hidden=hidden, dropout=dropout)
-
-
-def tinyvgg_explainer(*, num_classes: int = 10, in_channels: int = 3, input_size: int = 64) -> TinyVGGExplainer:
-    """CNN Explainer's TinyVGG; 19,920 parameters for 3x64x64 images and ten classes."""
-    return TinyVGGExplainer(num_classes, in_channels, input_size)
-
-
-def tinyvgg_bn(
-    *,
-    num_classes: int = 10,
-    in_channels: int = 1,
-    input_size: int = 28,
-    hidden: int = 128,
-    dropout: float = 0.25,
-) -> TinyVGGBatchNorm:
-    """TinyVGG with batch normalisation; 435,754 parameters on FashionMNIST."""
-    return TinyVGGBatchNorm(num_classes, in_channels, input_size, hidden=hidden, dropout=dropout)

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
-from torch import nn, optim
-from torch.nn import functional as F
+from torch import Tensor, nn, optim
 
 from convscope.data.batches import Batches
 from convscope.errors import ConvscopeError
 from convscope.training.averaging import Averaging, NoAverage
 from convscope.training.evaluate import evaluate
+from convscope.training.loss import CrossEntropy
 from convscope.training.runtime import Runtime
 from convscope.training.schedules import Schedule
 from convscope.training.state import BatchRecord, EpochRecord, TrainState
@@ -69,6 +69,7 @@ def fit(
     checkpoints: Checkpoints,
     label_smoothing: float = 0.0,
     clip_norm: float | None = None,
+    micro_batch: int | None = None,
     averaging: Averaging | None = None,
     stopping: EarlyStopping | None = None,
     resume_from: dict[str, Any] | None = None,
@@ -77,6 +78,7 @@ def fit(
 ) -> list[EpochRecord]:
     """Train `model`, which must be on the runtime's device, and leave it with its best weights.
 
+    `micro_batch` is how many images of a batch go through the network at a time, all of them by default.
     `resume_from` is a state that `checkpoints` saved before; the same bits follow as if there had been no stop.
     `interrupted` is asked after each step.
 
@@ -84,13 +86,14 @@ def fit(
         Interrupted: `interrupted` said so; the state is saved.
         Diverged: the loss is infinite or not a number; the best weights so far are kept.
     """
+    criterion = CrossEntropy(label_smoothing)
     state = TrainState(model, optimizer, schedule, runtime, averaging or NoAverage(model), stopping or EarlyStopping())
     if resume_from is not None:
         state.load_state_dict(resume_from)
     checkpoints.save_last(state.state_dict())
 
     while state.epoch <= epochs and not state.stopping.should_stop:
-        for batch in train_epoch(state, train, label_smoothing=label_smoothing, clip_norm=clip_norm):
+        for batch in train_epoch(state, train, criterion, clip_norm=clip_norm, micro_batch=micro_batch):
             for listener in listeners:
                 listener.on_batch(batch)
             stop = interrupted()
@@ -113,7 +116,12 @@ def fit(
 
 
 def train_epoch(
-    state: TrainState, batches: Batches, *, label_smoothing: float, clip_norm: float | None
+    state: TrainState,
+    batches: Batches,
+    criterion: CrossEntropy,
+    *,
+    clip_norm: float | None = None,
+    micro_batch: int | None = None,
 ) -> Iterator[BatchRecord]:
     """Take the steps that are left of the epoch under way, and tell of each."""
     model, optimizer, runtime = state.model.train(), state.optimizer, state.runtime
@@ -124,14 +132,11 @@ def train_epoch(
         for group in optimizer.param_groups:
             group["lr"] = lr
 
-        with runtime.autocast():
-            logits = model(images)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
-        grad_norm = runtime.step(loss, optimizer, clip_norm=clip_norm)
+        optimizer.zero_grad()
+        loss, correct = add_gradients(model, images, labels, criterion, runtime, micro_batch=micro_batch)
+        grad_norm = runtime.step(optimizer, clip_norm=clip_norm)
         state.averaging.update(model)
 
-        loss = loss.detach()
-        correct = (logits.detach().argmax(dim=1) == labels).sum()
         state.sums += torch.stack((loss * len(labels), correct, grad_norm))
         state.step += 1
         state.images += len(labels)
@@ -139,6 +144,34 @@ def train_epoch(
             check_finite(state, loss.item())
         state.seconds = time.perf_counter() - started
         yield BatchRecord(state.epoch, state.step, len(batches), state.images / state.seconds, lr, loss)
+
+
+def add_gradients(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    criterion: CrossEntropy,
+    runtime: Runtime,
+    *,
+    micro_batch: int | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Forward and backward pass of a batch, `micro_batch` images at a time; answers mean loss and correct answers, 0-d.
+
+    The gradient of a mean over the batch is the mean of the parts' gradients, each weighted by its share of the images,
+    so the step hardly depends on how many parts there are. Three things do: BatchNorm, which normalises by the
+    statistics of the part; dropout, which draws its numbers part by part; and sums that are rounded in another order.
+    """
+    loss = correct = torch.zeros((), device=labels.device)
+    size = micro_batch or len(labels)
+    for part, part_labels in zip(torch.split(images, size), torch.split(labels, size), strict=True):
+        share = len(part_labels) / len(labels)
+        with runtime.autocast():
+            output = model(part)
+        logits, part_loss, total = criterion(output, part_labels)
+        runtime.backward(total, weight=share)
+        loss = loss.add(part_loss.detach(), alpha=share)
+        correct = correct + (logits.detach().argmax(dim=1) == part_labels).sum()
+    return loss, correct
 
 
 def validate_epoch(state: TrainState, val: Batches) -> EpochRecord:

@@ -103,10 +103,12 @@ class Runtime:
         """The context in which a forward pass computes in this runtime's arithmetic."""
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
 
-    def step(self, loss: Tensor, optimizer: optim.Optimizer, *, clip_norm: float | None = None) -> Tensor:
-        """Backward pass and one step of the optimizer; answers the norm of the gradient before clipping, 0-d."""
-        optimizer.zero_grad()
-        torch.autograd.backward(self.scaler.scale(loss))
+    def backward(self, loss: Tensor, *, weight: float = 1.0) -> None:
+        """Add the gradient of `loss`, 0-d, times `weight` to the parameters' gradients."""
+        torch.autograd.backward(self.scaler.scale(loss), torch.full_like(loss, weight))
+
+    def step(self, optimizer: optim.Optimizer, *, clip_norm: float | None = None) -> Tensor:
+        """One step of the optimizer; answers the norm of the gradient before clipping, 0-d."""
         self.scaler.unscale_(optimizer)
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         norm = nn.utils.get_total_norm([p.grad for p in parameters])

@@ -1,0 +1,95 @@
+"""Fetching published files, and the directory that keeps them. Nothing is slow until something is fetched."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import platformdirs
+
+from convscope.errors import ConvscopeError
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being fetched, how many bytes of it are there, and how many it has (0 where unknown)."""
+
+_CHUNK = 1 << 16
+_PATIENCE = 10  # seconds a silent server is waited for
+
+
+class Unavailable(ConvscopeError):
+    """An address did not give the published file; the message is the reason, in words that follow the address."""
+
+
+def data_directory(data_dir: Path | None = None) -> Path:
+    """Where data sets and weights are kept: `data_dir`, else `CONVSCOPE_DATA`, else the user's cache directory."""
+    if data_dir is not None:
+        return data_dir
+    from_environment = os.environ.get("CONVSCOPE_DATA")
+    return Path(from_environment).expanduser() if from_environment else platformdirs.user_cache_path("convscope")
+
+
+def download(
+    address: str, path: Path, *, name: str, algorithm: str, digest: str, progress: Progress | None = None
+) -> None:
+    """Write what `address` gives to `path`, and check that it is the published file.
+
+    Args:
+        address: where the file is, `http` or `https`.
+        path: a temporary path; after an error it may hold anything.
+        name: what `progress` is told.
+        algorithm: of the checksum, as `hashlib` calls it.
+        digest: the checksum in hexadecimal, or as many of its first digits as are known.
+        progress: told how far the download is.
+
+    Raises:
+        Unavailable: no answer, a refusal, a connection that broke off, no room, or another file.
+    """
+    import pooch  # here, because it takes longer to import than a look-up takes
+
+    fetch = pooch.HTTPDownloader(
+        progressbar=_Bar(name, progress) if progress else False,
+        chunk_size=_CHUNK,
+        timeout=_PATIENCE,
+        headers={"Accept-Encoding": "identity"},  # the file itself, though it may be an archive
+    )
+    try:
+        fetch(address, str(path), None)
+    except (OSError, ValueError) as error:
+        raise Unavailable(_reason(error)) from error
+    if not file_digest(path, algorithm).startswith(digest):
+        raise Unavailable("sent another file than the published one (wrong checksum)")
+
+
+def file_digest(path: Path, algorithm: str) -> str:
+    """A file's checksum in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """Why an address did not help, in a few words instead of the library's paragraph."""
+    response = getattr(error, "response", None)
+    if response is not None:
+        return f"answered {response.status_code}"
+    # The system's errors have a text of their own, those of the network's library wrap another error.
+    if isinstance(error, OSError) and error.strerror:
+        return f"sent a file that could not be stored ({error.strerror})"
+    return "could not be reached or broke off"
+
+
+class _Bar:
+    """What pooch takes for a progress bar, passing the figures on."""
+
+    def __init__(self, name: str, progress: Progress) -> None:
+        self.name, self.progress = name, progress
+        self.total = self.done = 0
+
+    def update(self, count: int) -> None:
+        self.done = min(self.done + count, self.total or self.done + count)
+        self.progress(self.name, self.done, self.total)
+
+    def reset(self) -> None:
+        self.done = 0
+
+    def close(self) -> None:
+        """Nothing is held open."""

@@ -1,0 +1,159 @@
+"""Published ImageNet weights: fetched, checked, read without running code, and fitted to other classes and to grey.
+
+A network that has seen a million photographs brings filters for edges, textures and parts of things along, and
+learns a new task from few images (Yosinski and others, How transferable are features in deep neural networks?,
+NIPS 2014, arXiv 1411.1792). Only its last layer, which knew ImageNet's classes, starts anew.
+"""
+
+import os
+import re
+import zipfile
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from convscope.catalog import Weights, weights_entry
+from convscope.catalog.weights import ADDRESS
+from convscope.downloads import Progress, Unavailable, data_directory, download, file_digest
+from convscope.errors import ConvscopeError, UserError
+from convscope.files import atomic_path
+from convscope.models.googlenet import FromImageNet
+from convscope.models.layers import Classifier
+
+# DenseNet's files are older than its layers' names: they have denselayer1.norm.1 for denselayer1.norm1.
+_OLD_NAME = re.compile(r"(\.denselayer\d+\.(?:norm|conv))\.([12]\.)")
+
+
+def load_pretrained(
+    model: Classifier,
+    version: str = "imagenet",
+    *,
+    data_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> Weights:
+    """Give a network of `build_model` the published weights, and return their row of the catalogue.
+
+    Its images are to have the row's `crop` as their size, and its `mean` and `std`. Where the network has other
+    classes than the file, its last layer stays as it was drawn, and so do those of auxiliary classifiers;
+    auxiliary classifiers that it does not have are left out. For one channel the first convolution's weights
+    are summed over red, green and blue: a grey image gets the answer of its three equal channels.
+
+    The file lies in the folder `weights` of the data directory, and is fetched where it is missing: from the
+    published address, or from the one that the variable CONVSCOPE_WEIGHTS_ADDRESS puts in its place, such as a
+    mirror in a closed network. Its checksum is looked at each time.
+
+    Args:
+        model: a network with 1 or 3 input channels; when an error is raised it stays as it was.
+        version: `imagenet`, or for some `imagenet-v2`; see `catalog.WEIGHTS`.
+        data_dir: the data directory; see `downloads.data_directory`.
+        progress: told how far a download is.
+
+    Raises:
+        UserError: there are no such weights, they do not fit the network, or the file in the data directory is not
+            the published one; that stays as it is.
+        ConvscopeError: the file could not be fetched, or the data directory cannot be written.
+    """
+    row = weights_entry(model.name, version)
+    channels = model.state_dict()[_first_layer(model)].shape[1]
+    if channels not in (1, 3):
+        raise UserError(
+            f"the weights of '{row.model}' are for colour or grey, not for {channels} channels: "
+            f"give images with 3 channels or 1, or start without them."
+        )
+    if any(isinstance(layer, FromImageNet) for layer in model.modules()):
+        raise UserError(
+            f"transform_input undoes a normalisation that the weights of '{row.model}' do without, as the catalogue "
+            f"gives them mean 0.5 and std 0.5: leave it out."
+        )
+    path = _fetch(row, data_directory(data_dir) / "weights" / row.file, progress)
+    model.load_state_dict(_fit(_read(path), model, path))
+    return row
+
+
+def _fetch(row: Weights, path: Path, progress: Progress | None) -> Path:
+    """Where the file is, once it is there; checked, whoever put it there."""
+    if not path.is_file():
+        address = f"{(os.environ.get('CONVSCOPE_WEIGHTS_ADDRESS') or ADDRESS).rstrip('/')}/{row.file}"
+        try:
+            with atomic_path(path) as temporary:
+                download(address, temporary, name=row.file, algorithm="sha256", digest=row.digest, progress=progress)
+        except Unavailable as reason:
+            raise ConvscopeError(
+                f"cannot fetch {row.file}: {address} {reason}; get the file elsewhere and put it at {path}, or name "
+                f"a mirror's address in the variable CONVSCOPE_WEIGHTS_ADDRESS."
+            ) from reason
+    elif not (digest := file_digest(path, "sha256")).startswith(row.digest):
+        raise UserError(
+            f"{path} is not the published file: its SHA-256 begins with {digest[:8]}, not with {row.digest}; "
+            f"replace it, or move it away to have it fetched."
+        )
+    return path
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """The tensors in a file of `torch.save`, of today's format (a zip archive) or the one before PyTorch 1.6."""
+    try:
+        # Mapped into memory, an archive's tensors are read when they are copied, and never twice in memory.
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    # What is no file of tensors makes the reader stumble in a dozen ways, and its messages advise to trust the file.
+    except Exception as error:
+        raise _unreadable(path) from error
+    if not (isinstance(state, dict) and all(isinstance(tensor, Tensor) for tensor in state.values())):
+        raise _unreadable(path)
+    return state
+
+
+def _unreadable(path: Path) -> UserError:
+    return UserError(
+        f"{path} is damaged or holds other things than tensors, perhaps code, and was not read: "
+        f"replace it by the published file."
+    )
+
+
+def _fit(published: dict[str, Tensor], model: nn.Module, path: Path) -> dict[str, Tensor]:
+    """A state dict for `model`: what the file has, and the model's own where it may differ."""
+    state = model.state_dict()
+    published = {_OLD_NAME.sub(r"\1\2", name): tensor for name, tensor in published.items()}
+    published = {name: tensor for name, tensor in published.items() if name in state or not name.startswith("aux")}
+    first = _first_layer(model)
+    if first in published and state[first].shape[1] == 1:
+        published[first] = published[first].sum(dim=1, keepdim=True)
+    free = _last_layers(model)
+    for name, own in state.items():
+        found = published.pop(name, None)
+        if found is None:
+            # Files older than PyTorch 0.4.1 lack the counter, which only a norm without momentum would read.
+            if not name.endswith(".num_batches_tracked"):
+                raise _misfit(path, f"the file lacks {name}")
+        elif found.shape == own.shape:
+            state[name] = found
+        elif name not in free:
+            raise _misfit(path, f"{name} is {_shape(found)} in the file and {_shape(own)} here")
+    if published:
+        raise _misfit(path, f"the file has {next(iter(published))}")
+    return state
+
+
+def _misfit(path: Path, difference: str) -> UserError:
+    return UserError(
+        f"the weights in {path} are not for the network with these options ({difference}): "
+        f"leave out those that change its layers, or start without the weights."
+    )
+
+
+def _first_layer(model: nn.Module) -> str:
+    """The key of the weights that see the image."""
+    return next(f"{name}.weight" for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d))
+
+
+def _last_layers(model: nn.Module) -> set[str]:
+    """The keys of the layers, the auxiliary classifiers' too, that give a number for each class."""
+    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear)}
+    num_classes = list(layers.values())[-1].out_features
+    names = [name for name, layer in layers.items() if layer.out_features == num_classes]
+    return {f"{name}.{part}" for name in names for part in ("weight", "bias")}
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape))
