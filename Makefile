@@ -2,7 +2,7 @@
 # make install  the environment alone, in .venv
 # make test     the environment with the test tools, then the whole suite
 # make lint     format, lint, types, import rules
-# make bench    measure speed against the textbook loop (several minutes)
+# make bench    measure speed against the textbook loops, and memory against its estimates (half an hour)
 
 PYTHON ?= python3
 VENV := .venv
@@ -32,6 +32,8 @@ lint: install-test
 
 bench: install
 	$(BIN)/python benchmarks/epoch.py
+	$(BIN)/python benchmarks/vgg11.py
+	$(BIN)/python benchmarks/memory.py
 
 clean:
 	rm -rf $(VENV) build src/*.egg-info
