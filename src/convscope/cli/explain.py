@@ -97,12 +97,13 @@ def _build(entry: ModelEntry, options: Explain) -> tuple["nn.Module", tuple[int,
     """The network, with shapes for weights, so that one of any size is there at once; and the shape of its images."""
     import torch
 
-    from convscope.models import build_model
+    from convscope.models import build_model, check_options
 
     size = entry.input_size if options.input_size is None else options.input_size
     channels = entry.in_channels if options.in_channels is None else options.in_channels
     classes = entry.num_classes if options.num_classes is None else options.num_classes
     network_options: dict[str, Any] = option_values(options.options)
+    check_options(entry.name, network_options)  # before they stand beside the arguments that every network takes
     with torch.device("meta"):
         model = build_model(entry.name, num_classes=classes, in_channels=channels, input_size=size, **network_options)
     return model, (channels, size, size)
