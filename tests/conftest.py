@@ -23,6 +23,12 @@ settings.register_profile(
 )
 settings.load_profile("convscope")
 
+# Side by side, two processes of several threads each wait for one another at every operation, and take many times as
+# long as with a thread each; so do the commands that they start.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
+
 
 def part(image_set: ImageSet, share: float) -> ImageSet:
     """A stratified part of a set."""
