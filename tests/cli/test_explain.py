@@ -147,3 +147,18 @@ def test_help_does_not_wait_for_torch() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "KEY VALUE" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("gibibytes", "largest", "words"),
+    [(None, None, "cannot be told"), (0.01, 0, "take smaller images with --input-size"), (10**6, 2**20, "batches of")],
+)
+def test_what_fits_into_the_memory(
+    gibibytes: float | None, largest: int | None, words: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # R-C6
+    monkeypatch.setattr("convscope.training.environment.environment", lambda: {"memory_gib": gibibytes})
+    found = explained(capsys, "lenet5")["training_memory"]["largest_batch_size"]
+    assert found >= largest if largest else found == largest
+    assert main(["lenet5"]) == 0
+    assert words in capsys.readouterr().out

@@ -114,7 +114,7 @@ def _memory_of(
 ) -> tuple[str, dict[str, int], int | None]:
     """The arithmetic, the parts of the memory in bytes with their `total`, and the largest power of two that fits.
 
-    The last is None where not even one image fits, or nobody can tell how much memory there is.
+    The last is 0 where not even one image fits, and None where nobody can tell how much memory there is.
     """
     import torch
 
@@ -144,8 +144,10 @@ def _memory_of(
     parts = besides | asdict(memory) | {"total": total}
     an_image = (more.total - memory.total) / options.batch_size
     gibibytes = environment()["memory_gib"]
-    room = 0.0 if gibibytes is None else (gibibytes * 2**30 - total) / an_image + options.batch_size
-    return precision, parts, 2 ** int(math.log2(room)) if room >= 1 else None
+    if gibibytes is None:
+        return precision, parts, None
+    room = (gibibytes * 2**30 - total) / an_image + options.batch_size
+    return precision, parts, 2 ** int(math.log2(room)) if room >= 1 else 0
 
 
 def _layers(summary: "Summary", screen: "Console", *, everything: bool) -> list["str | Table"]:
@@ -240,7 +242,12 @@ def _memory(memory: dict[str, int], title: str) -> "Table":
 
 def _verdict(largest: int | None) -> str:
     if largest is None:
-        return "\nThis machine's memory will not do, whatever the batch size."
+        return "\nHow much memory this machine has cannot be told, so neither can the largest batch that fits."
+    if largest == 0:
+        return (
+            "\nThis machine's memory will not do, whatever the batch size: take smaller images with --input-size, "
+            "or a smaller network."
+        )
     return f"\nThis machine's memory is enough for batches of about {largest:,} images (the largest power of two)."
 
 

@@ -12,7 +12,7 @@ Two variants: `googlenet` is the paper's; `googlenet_bn` is the one that torchvi
    stride 3 does so at 224 pixels alone.
 2. The weights start by Kaiming's rule, of which the paper could not know. Its form for activations, unlike in the
    other networks: a 1x1 convolution that leaves 16 of 192 channels would otherwise make its values larger twelve
-   times, module after module, and the first loss would be 27 instead of about 2.5.
+   times, module after module; on noise of 64 pixels the first loss is 27 then instead of 2.6.
 3. In the stem, the ReLU comes after the pool: the same function (see `layers.py`).
 
 **Departures** of `googlenet_bn` from the paper:
@@ -82,7 +82,7 @@ def convolution(
 
 
 class LocalResponseNorm(nn.LocalResponseNorm):
-    """PyTorch's layer, more than twice as fast, because its sum over channels is a 1x1 convolution here.
+    """PyTorch's layer, faster, because its sum over channels is a 1x1 convolution here.
 
     Krizhevsky, Sutskever, Hinton, ImageNet classification with deep convolutional neural networks, 2012, §3.3.
     """
