@@ -1,0 +1,23 @@
+"""The pictures: how training went, what a data set holds, what a network gets right and wrong.
+
+Every function returns a `matplotlib.figure.Figure`, which a notebook shows and `save_figure` writes. Pyplot,
+with its windows and its global list of open figures, is not used.
+
+Shapes: N images, C channels (1 or 3), H, W pixels, K classes. Arrays are numpy or whatever numpy can read.
+"""
+
+from convscope.plots.data import class_distribution, image_sizes, mean_images, sample_strip
+from convscope.plots.predictions import confusion_matrix, prediction_grid
+from convscope.plots.style import save_figure
+from convscope.plots.training import curves
+
+__all__ = [
+    "class_distribution",
+    "confusion_matrix",
+    "curves",
+    "image_sizes",
+    "mean_images",
+    "prediction_grid",
+    "sample_strip",
+    "save_figure",
+]
