@@ -1,3 +1,6 @@
+"""The policy: what is drawn for each image of a batch, and what is left alone."""
+
+import math
 from typing import Any
 
 import numpy as np
@@ -7,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convscope.data import Augmentation
-from convscope.data.augment import cut_out, flip, rotate_and_shift, shift
 from convscope.errors import UserError
 
 EVERYTHING = Augmentation(flip=True, shift=3, rotation=20, cutout=4)
@@ -24,81 +26,128 @@ def random_images(count: int = 6, height: int = 9, width: int = 9) -> torch.Tens
 
 
 def test_nothing_is_done_by_default() -> None:  # R-B2
-    images = random_images()
-    assert Augmentation()(images, generator(), fill=FILL) is images
+    images, labels = random_images(), torch.arange(6)
+    augmentation, draws = Augmentation(), generator()
+    assert augmentation.crop(images, 5, draws) is images
+    assert augmentation.recolour(images, draws) is images
+    assert augmentation(images, draws, fill=FILL) is images
+    mixed, targets = augmentation.mix(images, labels, 6, draws)
+    assert mixed is images and targets is labels
+    assert torch.equal(draws.get_state(), generator().get_state())
+
+
+def places(count: int, side: int = 64) -> torch.Tensor:
+    """Two channels that tell each pixel's row and column, from 0.5 on."""
+    line = (torch.arange(side) + 0.5).expand(side, side)
+    return torch.stack([line.T, line]).expand(count, 2, side, side)
+
+
+@settings(max_examples=20)
+@given(least=st.floats(0.05, 0.99), seed=st.integers(0, 2**63))
+def test_a_random_crop_lies_inside_and_keeps_area_and_proportions(least: float, seed: int) -> None:  # R-A12
+    cropped = Augmentation(crop_scale=least).crop(places(200), 32, generator(seed))
+    assert cropped.shape == (200, 2, 32, 32)
+    # Beside the border, where half a pixel is missing, places grow evenly across the result.
+    rows, columns = cropped[:, 0, :, 16], cropped[:, 1, 16]
+    steps = torch.stack([rows[:, 20] - rows[:, 10], columns[:, 20] - columns[:, 10]], dim=1) / 10
+    sides = 32 * steps  # (200, 2): height and width of the box, in pixels of the source
+    middles = torch.stack([rows[:, 15:17].mean(dim=1), columns[:, 15:17].mean(dim=1)], dim=1)
+    assert (middles - sides / 2).min() > -0.01 and (middles + sides / 2).max() < 64.01
+    areas = sides.prod(dim=1) / 64**2
+    assert least - 1e-3 < areas.min() and areas.max() < 1.001
+    ratios = sides[:, 1] / sides[:, 0]
+    assert ratios.min() > 0.749 and ratios.max() < 1.334
+
+
+def test_random_crops_use_all_they_are_allowed() -> None:
+    cropped = Augmentation(crop_scale=0.2).crop(places(4000), 32, generator())
+    height, width = (32 * (cropped[:, k, 20, 20] - cropped[:, k, 10, 10]) / 10 for k in (0, 1))
+    areas, ratios = height * width / 64**2, width / height
+    # The area is uniform, and where any ratio fits its logarithm is so too.
+    assert areas.min() < 0.21 and areas.max() > 0.99
+    assert areas.mean().item() == pytest.approx(0.6, abs=0.01)
+    free = ratios[areas < 0.75].log()
+    assert free.abs().max() > 0.99 * math.log(4 / 3)
+    assert free.mean().item() == pytest.approx(0, abs=0.01)
+    assert free.std().item() == pytest.approx(2 * math.log(4 / 3) / math.sqrt(12), rel=0.03)
+    middles = cropped[:, :, 15:17, 15:17].mean(dim=(2, 3))
+    assert middles.mean(dim=0).tolist() == pytest.approx([32, 32], abs=0.3)
+    assert middles.min() < 18 and middles.max() > 46
+
+
+@settings(max_examples=40)
+@given(
+    strength=st.floats(0.01, 1), channels=st.sampled_from([1, 3]), seed=st.integers(0, 2**63), size=st.integers(4, 9)
+)
+def test_pixels_stay_pixels_and_the_seed_decides(strength: float, channels: int, seed: int, size: int) -> None:
+    images = torch.randint(0, 256, (5, channels, 9, 9), dtype=torch.uint8, generator=generator(seed))
+    before = images.clone()
+    augmentation = Augmentation(crop_scale=1 - 0.9 * strength, jitter=strength)
+
+    def change() -> torch.Tensor:
+        draws = generator(seed)
+        return augmentation.recolour(augmentation.crop(images, size, draws), draws)
+
+    result = change()
+    assert torch.equal(result, change())
+    assert torch.equal(images, before)
+    assert result.dtype == torch.float32 and result.shape == (5, channels, size, size)
+    assert result.min() >= 0 and result.max() <= 255
+
+
+def test_jitter_draws_three_factors_for_each_image_within_its_strength() -> None:
+    # One row reddish, one grey, and no factor cuts anything off: all three can be read off again.
+    image = torch.tensor([[100.0, 60.0], [70.0, 60.0], [55.0, 60.0]]).view(1, 3, 2, 1)
+    luma = torch.tensor([0.299, 0.587, 0.114])
+    result = Augmentation(jitter=0.3).recolour(image.expand(1000, -1, -1, -1), generator())
+    grey, before = torch.einsum("nchw,c->nhw", result, luma), torch.einsum("nchw,c->nhw", image, luma)
+    brightness = grey.mean(dim=(1, 2)) / before.mean()
+    contrast = (grey[:, 0, 0] - grey[:, 1, 0]) / (before[0, 0, 0] - before[0, 1, 0]) / brightness
+    saturation = (result[:, 0, 0, 0] - result[:, 2, 0, 0]) / 45 / brightness / contrast
+    drawn = torch.stack([brightness, contrast, saturation])
+    assert drawn.min() > 0.699 and drawn.max() < 1.301
+    assert (drawn.min(dim=1).values < 0.71).all() and (drawn.max(dim=1).values > 1.29).all()
+    assert torch.corrcoef(drawn).triu(1).abs().max() < 0.1
+
+
+@settings(max_examples=60)
+@given(
+    mixup=st.one_of(st.just(0.0), st.floats(1e-6, 1e6)),
+    cutmix=st.floats(1e-6, 1e6),
+    seed=st.integers(0, 2**63),
+    count=st.integers(1, 6),
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+)
+def test_labels_mix_with_the_images(
+    mixup: float, cutmix: float, seed: int, count: int, height: int, width: int
+) -> None:
+    # Each image is 1 in a channel of its own and has a class of its own, so that it can be found again.
+    images = torch.eye(count)[:, :, None, None].expand(count, count, height, width)
+    augmentation = Augmentation(mixup=mixup, cutmix=cutmix)
+    mixed, targets = augmentation.mix(images, torch.arange(count), count, generator(seed))
+    assert mixed.shape == images.shape and targets.shape == (count, count)
+    assert mixed.dtype == targets.dtype == torch.float32
+    torch.testing.assert_close(mixed.mean(dim=(2, 3)), targets)
+    torch.testing.assert_close(targets.sum(dim=1), torch.ones(count))
+    assert targets.min() >= 0 and mixed.isfinite().all()
+    again = augmentation.mix(images, torch.arange(count), count, generator(seed))
+    assert torch.equal(again[0], mixed) and torch.equal(again[1], targets)
+
+
+def test_each_batch_draws_mixup_or_cutmix() -> None:
+    images, labels = torch.eye(2)[:, :, None, None].expand(2, 2, 8, 8), torch.arange(2)
+
+    def blended(seed: int, **options: Any) -> bool:
+        mixed, _ = Augmentation(**options).mix(images, labels, 2, generator(seed))
+        return bool(((mixed > 0) & (mixed < 1)).any())
+
+    assert all(blended(seed, mixup=1.0) for seed in range(50))
+    assert not any(blended(seed, cutmix=1.0) for seed in range(50))
+    assert 80 < sum(blended(seed, mixup=1.0, cutmix=1.0) for seed in range(200)) < 120
 
 
 sides = st.integers(1, 11)
-
-
-@settings(max_examples=40)
-@given(height=sides, width=sides, most=st.integers(0, 12), seed=st.integers(0, 1000))
-def test_a_shift_moves_whole_pixels(height: int, width: int, most: int, seed: int) -> None:  # R-B2
-    images = random_images(4, height, width)
-    offsets = torch.randint(-most, most + 1, (4, 2), generator=generator(seed))
-    result = shift(images, offsets, most, FILL)
-    for image, moved, (down, right) in zip(images, result, offsets.tolist(), strict=True):
-        expected = torch.tensor(FILL).view(2, 1, 1).repeat(1, height, width)
-        for row in range(max(0, down), min(height, height + down)):
-            for column in range(max(0, right), min(width, width + right)):
-                expected[:, row, column] = image[:, row - down, column - right]
-        assert torch.equal(moved, expected)
-
-
-@settings(max_examples=40)
-@given(height=sides, width=sides, seed=st.integers(0, 1000))
-def test_a_shift_equals_resampling_without_rotation(height: int, width: int, seed: int) -> None:
-    images = random_images(4, height, width)
-    offsets = torch.randint(-3, 4, (4, 2), generator=generator(seed))
-    resampled = rotate_and_shift(images, torch.zeros(4), offsets, FILL)
-    torch.testing.assert_close(resampled, shift(images, offsets, 3, FILL), atol=1e-4, rtol=0)
-
-
-def test_quarter_turns_are_anticlockwise_about_the_centre() -> None:
-    images = random_images(4)
-    degrees = torch.tensor([90.0, 180.0, -90.0, 360.0])
-    result = rotate_and_shift(images, degrees, torch.zeros(4, 2, dtype=torch.int64), FILL)
-    for image, turned, quarters in zip(images, result, (1, 2, -1, 0), strict=True):
-        torch.testing.assert_close(turned, image.rot90(quarters, (1, 2)), atol=1e-4, rtol=0)
-
-
-def test_a_rotated_image_is_moved_afterwards() -> None:
-    images = random_images(1)
-    turned = images.rot90(1, (2, 3))
-    result = rotate_and_shift(images, torch.tensor([90.0]), torch.tensor([[2, -1]]), FILL)
-    torch.testing.assert_close(result, shift(turned, torch.tensor([[2, -1]]), 2, FILL), atol=1e-4, rtol=0)
-
-
-def test_a_rotation_does_not_stretch_what_is_not_square() -> None:
-    images = torch.zeros(1, 1, 5, 11)
-    images[:, :, 2, 3:8] = 1  # a bar in the middle, five pixels long
-    result = rotate_and_shift(images, torch.tensor([90.0]), torch.tensor([[0, 0]]), (0.0,))
-    expected = torch.zeros(1, 1, 5, 11)
-    expected[:, :, :, 5] = 1
-    torch.testing.assert_close(result, expected, atol=1e-4, rtol=0)
-
-
-def test_a_flip_of_a_flip_is_the_image() -> None:  # R-B2
-    images = random_images()
-    chosen = torch.tensor([True, False] * 3)
-    once = flip(images, chosen)
-    assert torch.equal(once[0], images[0].flip(2))
-    assert torch.equal(once[1], images[1])
-    assert torch.equal(flip(once, chosen), images)
-
-
-@settings(max_examples=40)
-@given(row=st.integers(0, 8), column=st.integers(0, 6), side=st.integers(1, 12))
-def test_cutout_sets_a_square_to_the_mean(row: int, column: int, side: int) -> None:
-    images = random_images(2, 9, 7) + 2  # without zeros
-    result = cut_out(images, torch.tensor([row, 4]), torch.tensor([column, 3]), side)
-    expected = images[0].clone()
-    top, left = row - side // 2, column - side // 2
-    expected[:, max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)] = 0
-    assert torch.equal(result[0], expected)
-    assert (result[1] == 0).any()
-
-
 augmentations = st.builds(
     Augmentation,
     flip=st.booleans(),
@@ -167,8 +216,25 @@ def test_everything_together_keeps_colour_layout_and_type() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"shift": -1}, {"cutout": -1}, {"rotation": -1.0}, {"rotation": 181.0}, {"rotation": float("nan")}]
+    "options",
+    [
+        {"shift": -1},
+        {"cutout": -1},
+        {"rotation": -1.0},
+        {"rotation": 181.0},
+        {"rotation": math.nan},
+        {"crop_scale": 0.0},
+        {"crop_scale": 1.1},
+        {"crop_scale": math.nan},
+        {"jitter": -0.1},
+        {"jitter": 1.1},
+        {"jitter": math.nan},
+        {"mixup": -1.0},
+        {"mixup": math.inf},
+        {"cutmix": -1.0},
+        {"cutmix": math.nan},
+    ],
 )
 def test_impossible_values_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="use 0 for none"):
+    with pytest.raises(UserError, match=r"use (0 for none|1 for no cropping)"):
         Augmentation(**options)

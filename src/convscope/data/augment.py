@@ -1,9 +1,10 @@
-"""Random changes that leave an image's class as it is, for a whole batch at once and on its device.
+"""What may happen at random to training images, for a whole batch at once and on its device.
 
 Each image draws its own numbers; nothing loops over images. The numbers come from a generator on the CPU, so
 the same seed changes the same images in the same way on every device.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,12 +12,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from convscope.data.mixing import cutmix, draw_share, mixup
+from convscope.data.transforms import crop, cut_out, flip, jitter, rotate_and_shift, shift
 from convscope.errors import UserError
+
+_WIDEST = 4 / 3  # width of a random crop over its height, or the other way round: arXiv 1409.4842, §6
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
     """What may happen to a training image; by default nothing does.
+
+    A batch goes through `crop` and `recolour` as pixels, through the call once it is normalised, and through `mix` in
+    the end. Each gives back the very tensor it was given where it has nothing to do.
 
     Raises:
         UserError: a value is out of range.
@@ -30,6 +38,15 @@ class Augmentation:
     """Turn about the centre by up to this many degrees either way."""
     cutout: int = 0
     """Side in pixels of a square that is blotted out; 0 for none."""
+    crop_scale: float = 1.0
+    """Least share of the area that a random part of the image keeps, which is stretched to the full size; 1 for all."""
+    jitter: float = 0.0
+    """Factors on brightness, contrast and saturation lie this far from 1 at most; 0 for none."""
+    mixup: float = 0.0
+    """Blend images in pairs, by shares from Beta(mixup, mixup); 0 for none."""
+    cutmix: float = 0.0
+    """Paste a box of one image into another, by shares from Beta(cutmix, cutmix); 0 for none. With mixup too, each
+    batch draws one of the two."""
 
     def __post_init__(self) -> None:
         if self.shift < 0 or self.cutout < 0:
@@ -39,9 +56,56 @@ class Augmentation:
             )
         if not 0 <= self.rotation <= 180:
             raise UserError(f"a rotation of {self.rotation} degrees is not between 0 and 180; use 0 for none.")
+        if not 0 < self.crop_scale <= 1:
+            raise UserError(f"a crop_scale of {self.crop_scale} is not a share above 0; use 1 for no cropping.")
+        if not 0 <= self.jitter <= 1:
+            raise UserError(f"a jitter of {self.jitter} is not between 0 and 1; use 0 for none.")
+        if not (0 <= self.mixup < math.inf and 0 <= self.cutmix < math.inf):
+            raise UserError(
+                f"a mixup of {self.mixup} and a cutmix of {self.cutmix}: both must be finite and not negative; "
+                "use 0 for none."
+            )
+
+    def crop(self, images: Tensor, size: int, generator: torch.Generator) -> Tensor:
+        """Keep a random part of each image, brought to the size of the network.
+
+        Szegedy et al.: Going deeper with convolutions (arXiv 1409.4842), §6: a part with a random share of the area and
+        a random ratio of its sides. Of the ratios, those are allowed with which such a part fits into the image.
+
+        Args:
+            images: uint8 (N, C, H, W).
+            size: height and width of the result.
+            generator: on the CPU; decides everything.
+
+        Returns:
+            `images` themselves without cropping; else float32 (N, C, size, size) in [0, 255].
+        """
+        if self.crop_scale == 1:
+            return images
+        area, ratio, down, right = torch.rand(4, len(images), generator=generator)
+        area = self.crop_scale + (1 - self.crop_scale) * area
+        widest = torch.minimum(torch.tensor(math.log(_WIDEST)), -area.log())
+        ratio = ((2 * ratio - 1) * widest).exp()
+        height, width = (area / ratio).sqrt(), (area * ratio).sqrt()
+        boxes = torch.stack([down * (1 - height), right * (1 - width), height, width], dim=1)
+        return crop(images, boxes, size)
+
+    def recolour(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Change brightness, contrast and saturation of each image.
+
+        Args:
+            images: uint8 or float32 (N, C, H, W) in [0, 255].
+            generator: on the CPU; decides everything.
+
+        Returns:
+            `images` themselves without jitter; else float32 in [0, 255] of the same shape.
+        """
+        if not self.jitter:
+            return images
+        return jitter(images, *(1 + self.jitter * (2 * torch.rand(3, len(images), generator=generator) - 1)))
 
     def __call__(self, images: Tensor, generator: torch.Generator, *, fill: Sequence[float]) -> Tensor:
-        """Change a batch.
+        """Flip, turn and move images, and blot out a square.
 
         Args:
             images: float (N, C, H, W), normalised.
@@ -70,85 +134,27 @@ class Augmentation:
             images = cut_out(images, rows, columns, self.cutout)
         return images
 
+    def mix(
+        self, images: Tensor, labels: Tensor, num_classes: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Make images out of two each, and targets to match.
 
-def flip(images: Tensor, chosen: Tensor) -> Tensor:
-    """Mirror the images (N, C, H, W) for which `chosen`, bool (N,), is true."""
-    return torch.where(chosen.to(images.device).view(-1, 1, 1, 1), images.flip(3), images)
+        Args:
+            images: float (N, C, H, W).
+            labels: int64 (N,).
+            num_classes: how many classes there are.
+            generator: on the CPU; decides everything.
 
-
-def shift(images: Tensor, offsets: Tensor, most: int, fill: Sequence[float]) -> Tensor:
-    """Move each image by its own number of pixels: a crop of the image padded by `most` pixels all round.
-
-    Args:
-        images: (N, C, H, W).
-        offsets: int64 (N, 2) in [-most, most], down and to the right.
-        most: the largest offset there is.
-        fill: the padding's value, in each channel.
-    """
-    count, _, height, width = images.shape
-    padded = _per_channel(fill, images).repeat(count, 1, height + 2 * most, width + 2 * most)
-    padded[:, :, most : most + height, most : most + width] = images
-    # A view of all crops, (N, C, 2 most + 1, 2 most + 1, H, W); indexing copies one of them for each image.
-    crops = padded.unfold(2, height, 1).unfold(3, width, 1)
-    top, left = (most - offsets).to(images.device).unbind(1)
-    return crops[torch.arange(count, device=images.device), :, top, left]
-
-
-def rotate_and_shift(images: Tensor, degrees: Tensor, offsets: Tensor, fill: Sequence[float]) -> Tensor:
-    """Turn each image about its centre, then move it: one bilinear resampling of the batch.
-
-    Args:
-        images: (N, C, H, W).
-        degrees: float (N,), anticlockwise.
-        offsets: int64 (N, 2), pixels down and to the right.
-        fill: the value outside the image, in each channel.
-    """
-    height, width = images.shape[-2:]
-    radians = torch.deg2rad(degrees).to(images)
-    cosine, sine = radians.cos(), radians.sin()
-    down, right = offsets.to(images).unbind(1)
-    # Every pixel of the result asks where it comes from: back by the offset, then back by the angle, both seen
-    # from the centre. One product of matrices answers for the batch (F.affine_grid takes ten times as long).
-    y = torch.arange(height).to(images) - (height - 1) / 2
-    x = torch.arange(width).to(images) - (width - 1) / 2
-    points = torch.stack([x.repeat(height), y.repeat_interleave(width), torch.ones_like(x).repeat(height)])
-    matrices = torch.stack(
-        [
-            torch.stack([cosine, -sine, sine * down - cosine * right], dim=1) * (2 / width),
-            torch.stack([sine, cosine, -sine * right - cosine * down], dim=1) * (2 / height),
-        ],
-        dim=1,
-    )  # (N, 2, 3); 2 / width, because grid_sample counts from -1 to 1 between the image's outer edges, x before y
-    sources = (matrices.view(-1, 3) @ points).view(-1, 2, height, width)
-    # grid_sample puts zeros outside, so the fill is made zero meanwhile.
-    outside = _per_channel(fill, images)
-    return F.grid_sample(images - outside, sources.permute(0, 2, 3, 1), align_corners=False) + outside
-
-
-def cut_out(images: Tensor, rows: Tensor, columns: Tensor, side: int) -> Tensor:
-    """Set a square of each image to 0, the mean of normalised images.
-
-    DeVries and Taylor: Improved regularization of convolutional neural networks with cutout (arXiv 1708.04552),
-    §3: the centre lies anywhere in the image, so that squares at the border lose a part.
-
-    Args:
-        images: (N, C, H, W).
-        rows: int64 (N,), of the pixel at the centre, or just below it when the side is even.
-        columns: int64 (N,), of the pixel at the centre, or just right of it when the side is even.
-        side: of the square, in pixels.
-    """
-    height, width = images.shape[-2:]
-    in_rows = _covered(rows, height, side).to(images)
-    in_columns = _covered(columns, width, side).to(images)
-    # Numbers instead of truth values, because a product broadcasts several times faster than a logical and.
-    return images * (1 - in_rows[:, None, :, None] * in_columns[:, None, None, :])
-
-
-def _covered(centres: Tensor, length: int, side: int) -> Tensor:
-    """bool (N, length): which places a segment of `side` around each centre covers."""
-    distance = torch.arange(length) - (centres.unsqueeze(1) - side // 2)
-    return (distance >= 0) & (distance < side)
-
-
-def _per_channel(values: Sequence[float], like: Tensor) -> Tensor:
-    return torch.tensor(values, dtype=like.dtype, device=like.device).view(1, -1, 1, 1)
+        Returns:
+            `images` and `labels` themselves without mixup and cutmix; else images like them, and float32
+            (N, num_classes): how much of each class an image is made of.
+        """
+        if not (self.mixup or self.cutmix):
+            return images, labels
+        targets = F.one_hot(labels, num_classes).to(torch.float32)
+        blend = not self.cutmix or (self.mixup > 0 and float(torch.rand((), generator=generator)) < 0.5)
+        share = draw_share(self.mixup if blend else self.cutmix, generator)
+        if blend:
+            return mixup(images, targets, share)
+        row, column = (int(torch.randint(side, (), generator=generator)) for side in images.shape[-2:])
+        return cutmix(images, targets, share, centre=(row, column))

@@ -25,13 +25,16 @@ class Loss(NamedTuple):
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """Mean cross-entropy over images, in float32 whatever arithmetic the network computes in."""
+    """Mean cross-entropy over images, in float32 whatever arithmetic the network computes in.
+
+    Labels are int64 (N,), or float (N, num_classes) where images are made of several classes: the share of each.
+    """
 
     label_smoothing: float = 0.0
     """Share of the target spread evenly over all classes (Szegedy et al., arXiv 1512.00567, §7)."""
 
     def __call__(self, output: Tensor | WithAuxiliary, labels: Tensor) -> Loss:
-        """Compare a network's output in training with the labels int64 (N,)."""
+        """Compare a network's output in training with the labels."""
         logits, auxiliary = output if isinstance(output, WithAuxiliary) else (output, ())
         main = total = self._of(logits, labels)
         for other in auxiliary:
@@ -40,3 +43,8 @@ class CrossEntropy:
 
     def _of(self, logits: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
+
+
+def main_classes(labels: Tensor) -> Tensor:
+    """The class int64 (N,) that has the largest share in each image; labels int64 (N,) are that already."""
+    return labels.argmax(dim=1) if labels.is_floating_point() else labels
