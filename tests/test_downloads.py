@@ -24,7 +24,7 @@ def test_a_file_arrives_whole_and_its_progress_is_told(serve: Serve, tmp_path: P
     get(serve({"file": CONTENTS}).address + "file", tmp_path / "here", progress=lambda *report: heard.append(report))
     assert (tmp_path / "here").read_bytes() == CONTENTS
     assert file_digest(tmp_path / "here", "sha256") == DIGEST
-    assert {(name, total) for name, _, total in heard} == {("file", len(CONTENTS))}
+    assert {(name, total) for name, _, total in heard} == {("fetching file", len(CONTENTS))}
     done = [done for _, done, _ in heard]
     assert done == sorted(done) and done[0] < done[-1] == len(CONTENTS)
 

@@ -10,7 +10,7 @@ import platformdirs
 from convscope.errors import ConvscopeError
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being fetched, how many bytes of it are there, and how many it has (0 where unknown)."""
+"""Told what is being done, such as "fetching FILE", how many bytes of it are done, and how many there are (or 0)."""
 
 _CHUNK = 1 << 16
 _PATIENCE = 10  # seconds a silent server is waited for
@@ -36,7 +36,7 @@ def download(
     Args:
         address: where the file is, `http` or `https`.
         path: a temporary path; after an error it may hold anything.
-        name: what `progress` is told.
+        name: of the file, for `progress`.
         algorithm: of the checksum, as `hashlib` calls it.
         digest: the checksum in hexadecimal, or as many of its first digits as are known.
         progress: told how far the download is.
@@ -47,7 +47,7 @@ def download(
     import pooch  # here, because it takes longer to import than a look-up takes
 
     fetch = pooch.HTTPDownloader(
-        progressbar=_Bar(name, progress) if progress else False,
+        progressbar=_Bar(f"fetching {name}", progress) if progress else False,
         chunk_size=_CHUNK,
         timeout=_PATIENCE,
         headers={"Accept-Encoding": "identity"},  # the file itself, though it may be an archive

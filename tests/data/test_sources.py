@@ -69,7 +69,7 @@ def test_downloads_once_and_keeps_the_files_decompressed(mirrors: tuple[Mirror, 
     assert folder == tmp_path / "toy" == locate(entry, tmp_path)
     assert_complete(folder)
     for name, packed in PACKED.items():
-        of_file = [(done, total) for reported, done, total in heard if reported == name]
+        of_file = [(done, total) for reported, done, total in heard if reported == f"fetching {name}"]
         assert of_file == sorted(of_file)
         assert of_file[-1] == (len(packed), len(packed))
     before = {path: path.stat().st_ino for path in folder.iterdir()}
@@ -225,7 +225,7 @@ def test_debians_archive_helps_where_no_address_does(debian_tools: Path, refusin
     heard: list[tuple[str, int, int]] = []
     folder = fetch(packaged(refusing_address), tmp_path / "data", lambda *report: heard.append(report))
     assert_complete(folder)
-    assert heard == [("Debian's package toy-package", 0, 0)]
+    assert heard == [("fetching Debian's package toy-package", 0, 0)]
 
 
 def test_debians_archive_completes_what_a_mirror_began(

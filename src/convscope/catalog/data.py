@@ -1,6 +1,7 @@
 """The data sets."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from convscope.errors import unknown
 
@@ -18,6 +19,23 @@ class DataFile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DataArchive:
+    """The one archive in which a whole data set is published."""
+
+    name: str
+    algorithm: str
+    """Of the checksum, as `hashlib` calls it."""
+    digest: str
+    """Checksum of the archive as published, in hexadecimal."""
+    folder: str
+    """What it is unpacked for: a folder of it, which is then found under the same name in the data directory."""
+    contents: tuple[str, ...]
+    """Files or folders without which that folder is not complete, in capitals or not."""
+    most_bytes: int
+    """More room than its files take: a bound, so that nothing else that unpacks can fill the disk."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataEntry:
     """One named data set of the catalogue."""
 
@@ -25,15 +43,20 @@ class DataEntry:
     summary: str
     classes: tuple[str, ...]
     in_channels: int
-    input_size: int
+    input_size: int | None
+    """Height and width of the images, in pixels; None for photos of many sizes."""
     train_images: int
-    test_images: int
+    test_images: int | None
+    """None where no test part is published, so that one is cut off the training images."""
     licence: str
     source: str
     """Who made it, for the reader."""
+    layout: Literal["idx", "cifar", "folder"] = "idx"
+    """How its folder is read: four IDX files, CIFAR-10's pickles, or a folder of photos for each class."""
     addresses: tuple[str, ...] = ()
-    """Published locations of the files, asked one after the other."""
+    """Published locations of the files or the archive, asked one after the other."""
     files: tuple[DataFile, ...] = field(default=(), repr=False)
+    archive: DataArchive | None = field(default=None, repr=False)
     debian_package: str | None = None
     """The Debian package that carries the files, and the directory it puts them in."""
     debian_directory: str | None = None
@@ -125,6 +148,48 @@ DATA: dict[str, DataEntry] = {
                 DataFile(name="train-labels-idx1-ubyte", md5="d53e105ee54ea40749a09fcbcd1e9432"),
                 DataFile(name="t10k-images-idx3-ubyte", md5="9fb629c4189551a2d022fa330f9573f3"),
                 DataFile(name="t10k-labels-idx1-ubyte", md5="ec29112dd5afa0611ce80d1b7f02629c"),
+            ),
+        ),
+        DataEntry(
+            name="cifar10",
+            summary="60,000 small colour photos of animals and vehicles",
+            classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+            in_channels=3,
+            input_size=32,
+            train_images=50_000,
+            test_images=10_000,
+            licence="none stated",
+            source="Krizhevsky: Learning multiple layers of features from tiny images (2009)",
+            layout="cifar",
+            addresses=("https://www.cs.toronto.edu/~kriz/",),
+            archive=DataArchive(
+                name="cifar-10-python.tar.gz",
+                algorithm="md5",
+                digest="c58f30108f718f92721af3b95e74349a",
+                folder="cifar-10-batches-py",
+                contents=(*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta"),
+                most_bytes=200_000_000,
+            ),
+        ),
+        DataEntry(
+            name="cats-vs-dogs",
+            summary="25,000 photos of cats and dogs, of many sizes; a few are damaged",
+            classes=("cat", "dog"),
+            in_channels=3,
+            input_size=None,
+            train_images=25_000,
+            test_images=None,
+            licence="Microsoft Research, in the archive",
+            source="Elson, Douceur, Howell, Saul: Asirra (2007), Microsoft Research and Petfinder.com",
+            layout="folder",
+            addresses=("https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/",),
+            archive=DataArchive(
+                name="kagglecatsanddogs_5340.zip",
+                algorithm="sha256",
+                digest="b7974bd00a84a99921f36ee4403f089853777b5ae8d151c76a86e64900334af9",
+                folder="PetImages",
+                contents=("cat", "dog"),
+                most_bytes=2_000_000_000,
             ),
         ),
     )

@@ -70,6 +70,9 @@ _V2 = (
 WEIGHTS: dict[tuple[str, str], Weights] = {(row.model, row.version): row for row in (*_V1, *_V2)}
 """The rows by model and version."""
 
+VERSIONS = tuple(dict.fromkeys(version for _, version in WEIGHTS))
+"""Those there are for some network."""
+
 
 def weights_entry(model: str, version: str = "imagenet") -> Weights:
     """The row for a model and version; a `UserError` names what there is when there is none."""
@@ -82,5 +85,5 @@ def weights_entry(model: str, version: str = "imagenet") -> Weights:
     elif models:
         remedy = f"start without them, or choose one of: {', '.join(models)}."
     else:
-        remedy = f"the versions are {', '.join(dict.fromkeys(row.version for row in WEIGHTS.values()))}."
+        remedy = f"the versions are {', '.join(VERSIONS)}."
     raise UserError(f"there are no weights '{version}' for '{model}': {remedy}")

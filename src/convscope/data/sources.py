@@ -1,15 +1,19 @@
 """Where data sets lie, and how they get there. Instant: neither torch nor the network is touched by a look-up."""
 
 import hashlib
-import shutil
+import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from convscope.catalog import DataEntry, DataFile
+from convscope.catalog import DataArchive, DataEntry, DataFile
 from convscope.data.archives import DAMAGED, find_archive, open_archive
-from convscope.downloads import Progress, Unavailable, data_directory, download
+from convscope.data.debian import has_tools, unpack_package
+from convscope.data.unpacking import unpack
+from convscope.downloads import Progress, Unavailable, data_directory, download, file_digest
 from convscope.errors import ConvscopeError, UserError
 from convscope.files import atomic_path
 
@@ -18,31 +22,32 @@ _CHUNK = 1 << 16
 
 
 def locate(entry: DataEntry, data_dir: Path | None = None) -> Path | None:
-    """The folder on this machine that has all files of a data set, raw or compressed; None when there is none.
+    """The folder on this machine that has all files of a data set; None when there is none.
 
     The data directory comes first, then the directory of Debian's package. Nothing is read or fetched.
     """
-    if not entry.files:
+    if not entry.files and entry.archive is None:
         return _MINI
-    folders = [data_directory(data_dir) / entry.name]
-    if entry.debian_directory:
-        folders.append(Path(entry.debian_directory))
-    return next((folder for folder in folders if _is_complete(folder, entry)), None)
+    return next((folder for folder in _places(entry, data_directory(data_dir)) if _is_complete(folder, entry)), None)
 
 
 def fetch(entry: DataEntry, data_dir: Path | None = None, progress: Progress | None = None) -> Path:
     """The folder with a data set's files, which are downloaded if they are not on this machine.
 
-    Looks where `locate` does, then asks the published addresses one after the other, then Debian's archive. What
-    is found is left in the data directory decompressed, so that it loads quickly ever after. Files appear there
-    whole and checked or not at all, and two processes may fetch at once.
+    Looks where `locate` does, then for the published archive in the data directory, then asks the published addresses
+    one after the other, then Debian's archive. What is found is left in the data directory decompressed, so that it
+    loads quickly ever after. Files, and folders out of an archive, appear there whole and checked or not at all, and
+    two processes may fetch at once.
 
     Raises:
         UserError: a compressed file in the data directory is damaged or not the published one; it stays as it is.
         ConvscopeError: no source has the files, or the data directory cannot be written.
     """
-    folder = data_directory(data_dir) / entry.name
+    directory = data_directory(data_dir)
     found = locate(entry, data_dir)
+    if entry.archive is not None:
+        return found or _fetch_archive(entry, entry.archive, directory, progress)
+    folder = directory / entry.name
     if found is None:
         _obtain(entry, folder, progress)
         found = folder
@@ -58,8 +63,92 @@ def fetch(entry: DataEntry, data_dir: Path | None = None, progress: Progress | N
     return folder if entry.files else found
 
 
+def _places(entry: DataEntry, directory: Path) -> Iterator[Path]:
+    """The folders that a data set may lie in, most particular first."""
+    yield directory / entry.name
+    if entry.archive is not None:
+        yield directory / entry.name / entry.archive.folder
+        yield directory / entry.archive.folder
+    if entry.debian_directory is not None:
+        yield Path(entry.debian_directory)
+
+
 def _is_complete(folder: Path, entry: DataEntry) -> bool:
-    return all(find_archive(folder, file.name) for file in entry.files)
+    if entry.archive is None:
+        return all(find_archive(folder, file.name) for file in entry.files)
+    # Without regard to capitals, because people rename the folders of classes.
+    try:
+        names = {path.name.lower() for path in folder.iterdir()}
+    except OSError:
+        return False  # there is no such folder, or it may not be looked into
+    return names.issuperset(entry.archive.contents)
+
+
+def _fetch_archive(entry: DataEntry, archive: DataArchive, directory: Path, progress: Progress | None) -> Path:
+    """Unpack the published archive, found in the data directory or else downloaded, into that directory."""
+    folder = directory / archive.folder
+    places = (directory / archive.name, directory / entry.name / archive.name)
+    path = next((place for place in places if place.is_file()), None)
+    if path is not None and file_digest(path, archive.algorithm) != archive.digest:
+        raise UserError(
+            f"{path} is not the published archive (wrong checksum): replace it, or move it away to have it fetched."
+        )
+    with _scratch(directory) as scratch:
+        path = path or _download_archive(entry, archive, scratch, directory, progress)
+        unpack(path, archive.folder, scratch / "unpacked", most_bytes=archive.most_bytes, progress=progress)
+        _move(scratch / "unpacked", folder)
+    # The scratch folder is gone now, and a downloaded archive with it, which would take the same room once more.
+    if not _is_complete(folder, entry):
+        raise ConvscopeError(f"{folder} still lacks some of {', '.join(archive.contents)}: move it away and try again.")
+    return folder
+
+
+@contextmanager
+def _scratch(directory: Path) -> Iterator[Path]:
+    """A temporary folder in the data directory, where there is room, and from where moving is renaming."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(prefix=".unpacking-", dir=directory)
+    except OSError as error:
+        raise ConvscopeError(
+            f"cannot write to {directory} ({error.strerror}): choose another data directory."
+        ) from error
+    with scratch as path:
+        yield Path(path)
+
+
+def _download_archive(
+    entry: DataEntry, archive: DataArchive, scratch: Path, directory: Path, progress: Progress | None
+) -> Path:
+    """The published archive in `scratch`, from the first address that gives it."""
+    reasons = []
+    for address in entry.addresses:
+        try:
+            download(
+                address + archive.name,
+                scratch / archive.name,
+                name=archive.name,
+                algorithm=archive.algorithm,
+                digest=archive.digest,
+                progress=progress,
+            )
+            return scratch / archive.name
+        except Unavailable as error:
+            reasons.append(f"{address} {error}")
+    raise _unreachable(entry, reasons, f"{archive.name}, or its folder {archive.folder}, into {directory}")
+
+
+def _move(unpacked: Path, folder: Path) -> None:
+    """Give an unpacked folder its name, at once; where there is one already, fill the gaps in that."""
+    if sys.platform != "win32":
+        os.sync()  # the contents reach the disk before the name does, so that a power cut leaves no empty files
+    with suppress(OSError):
+        unpacked.rename(folder)
+        return
+    for path in unpacked.iterdir():
+        if not (folder / path.name).exists():
+            with suppress(OSError):  # another process was faster
+                path.rename(folder / path.name)
 
 
 def _obtain(entry: DataEntry, folder: Path, progress: Progress | None) -> None:
@@ -70,10 +159,13 @@ def _obtain(entry: DataEntry, folder: Path, progress: Progress | None) -> None:
             reasons += source(entry, folder, Path(scratch), progress)
         if _is_complete(folder, entry):
             return
-    names = ", ".join(f"{file.name}.gz" for file in entry.files)
-    raise ConvscopeError(
+    raise _unreachable(entry, reasons, f"{', '.join(f'{file.name}.gz' for file in entry.files)} into {folder}")
+
+
+def _unreachable(entry: DataEntry, reasons: list[str], remedy: str) -> ConvscopeError:
+    return ConvscopeError(
         f"cannot fetch {entry.name}: {'; '.join(reasons) or 'no address is known'}. "
-        f"Put {names} into {folder}, or use fashion-mnist-mini, which needs no download."
+        f"Put {remedy}, or use fashion-mnist-mini, which needs no download."
     )
 
 
@@ -110,22 +202,14 @@ def _from_addresses(entry: DataEntry, folder: Path, scratch: Path, progress: Pro
 def _from_debian(entry: DataEntry, folder: Path, scratch: Path, progress: Progress | None) -> list[str]:
     """Take the files out of Debian's package, without root and without installing it; returns what went wrong."""
     package, directory = entry.debian_package, entry.debian_directory
-    if package is None or directory is None or not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+    if package is None or directory is None or not has_tools():
         return []
     if progress:
-        progress(f"Debian's package {package}", 0, 0)
-    (scratch / "lists" / "partial").mkdir(parents=True)
-    # Lists of packages of our own, because the machine's may be empty and only root may fill them.
-    apt = ["apt-get", "-o", f"Dir::State={scratch}", "-o", f"Dir::State::lists={scratch}/lists"]
-    apt += ["-o", f"Dir::Cache={scratch}/cache", "-o", "Dir::State::status=/dev/null"]
+        progress(f"fetching Debian's package {package}", 0, 0)
     try:
-        if not _runs(["apt-get", "download", package], scratch):
-            _runs([*apt, "update"], scratch)
-            _runs([*apt, "download", package], scratch)
-        for archive in scratch.glob("*.deb"):
-            _runs(["dpkg-deb", "-x", str(archive), "unpacked"], scratch)
+        unpacked = unpack_package(package, scratch)
         for file in entry.files:
-            found = find_archive(scratch / "unpacked" / directory.lstrip("/"), file.name)
+            found = find_archive(unpacked / directory.lstrip("/"), file.name)
             if found is None:
                 return [f"Debian's archive could not be reached or has no {package}"]
             if find_archive(folder, file.name) is None:
@@ -133,11 +217,6 @@ def _from_debian(entry: DataEntry, folder: Path, scratch: Path, progress: Progre
     except (OSError, subprocess.TimeoutExpired, UserError) as error:
         return [f"Debian's package {package} could not be used ({error})"]
     return []
-
-
-def _runs(command: list[str], directory: Path) -> bool:
-    """Whether a command ends well, its output kept from the terminal."""
-    return subprocess.run(command, cwd=directory, capture_output=True, timeout=600).returncode == 0
 
 
 def _unpack(archive: Path, file: DataFile, folder: Path) -> None:
