@@ -27,7 +27,7 @@ class FashionDataset(Dataset[tuple[Tensor, int]]):
     def __init__(
         self, image_set: ImageSet, mean: Sequence[float], std: Sequence[float], *, size: int | None = None
     ) -> None:
-        self.images = image_set.images[:, 0].numpy()  # (N, H, W)
+        self.images = image_set.take(torch.arange(len(image_set)))[:, 0].numpy()  # (N, H, W)
         self.labels = image_set.labels
         self.mean, self.std = mean, std
         self.size = size
@@ -43,9 +43,9 @@ class FashionDataset(Dataset[tuple[Tensor, int]]):
 
 
 def to_tensor(image: Image.Image) -> Tensor:
-    """A grey Pillow image as float32 (1, H, W) in [0, 1]."""
+    """A Pillow image, grey or RGB, as float32 (C, H, W) in [0, 1]."""
     pixels = torch.from_numpy(np.array(image, np.uint8, copy=True))
-    pixels = pixels.view(image.size[1], image.size[0], 1).permute(2, 0, 1).contiguous()
+    pixels = pixels.view(image.size[1], image.size[0], -1).permute(2, 0, 1).contiguous()
     return pixels.to(torch.float32).div(255)
 
 
@@ -96,7 +96,7 @@ def run(data: str, *, seed: int, batch_size: int = 128, lr: float = 1e-3, same_m
     """
     torch.manual_seed(seed)
     splits = load_splits(data)
-    mean, std = channel_statistics(splits.train.images)
+    mean, std = channel_statistics(splits.train)
     train_loader = DataLoader(FashionDataset(splits.train, mean, std), batch_size=batch_size, shuffle=True)
     val_loader = DataLoader(FashionDataset(splits.val, mean, std), batch_size=batch_size)
     model = build_model("tinyvgg_bn", seed=seed) if same_module else with_convscopes_weights(network(), seed)

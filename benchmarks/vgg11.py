@@ -59,7 +59,7 @@ def textbook_speed(data: str, *, batch_size: int, steps: int, width: float) -> f
     """Images per second of the textbook loop."""
     torch.manual_seed(0)
     train = load_splits(data).train
-    dataset = textbook.FashionDataset(train, *channel_statistics(train.images), size=SIZE)
+    dataset = textbook.FashionDataset(train, *channel_statistics(train), size=SIZE)
     model = network(width)
     optimizer = optim.SGD(model.parameters(), lr=LR)
 

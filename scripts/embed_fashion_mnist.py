@@ -12,7 +12,8 @@ from pathlib import Path
 from convscope.catalog import data_entry
 from convscope.data.datasets import load_train_test
 from convscope.data.idx import write_idx
-from convscope.data.imageset import ImageSet, stratified_split
+from convscope.data.imageset import ImageSet
+from convscope.data.splits import stratified_split
 
 MINI = Path(__file__).parent.parent / "src" / "convscope" / "data" / "mini"
 SEED = 1708_07747  # FashionMNIST's number at arXiv
@@ -22,6 +23,7 @@ LARGEST = 6_000_000  # bytes, all files together
 def main(folder: Path) -> None:
     train, test = load_train_test(folder)
     sizes = data_entry("fashion-mnist-mini")
+    assert sizes.test_images is not None
     for image_set, count, prefix in ((train, sizes.train_images, "train"), (test, sizes.test_images, "t10k")):
         _, indices = stratified_split(image_set.labels, share=count / len(image_set), seed=SEED)
         _write(image_set.select(indices), prefix)

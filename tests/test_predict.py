@@ -218,7 +218,9 @@ def test_a_bad_image_raises_or_is_left_out(
 
 
 def test_colour_networks_take_grey_and_colour_images(tmp_path: Path) -> None:
-    colours = Preprocessing(size=32, channels=3, mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2), border=0.4).to_dict()
+    colours = Preprocessing(
+        size=32, channels=3, mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2), border=0.4, decode_size=32, resize="pad"
+    ).to_dict()
     header = {
         "model": "simplenet",
         "options": {},

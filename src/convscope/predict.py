@@ -1,8 +1,4 @@
-"""What a finished model says about any image: prepares it as the training images were, and names its classes.
-
-Training images show a whole thing, centred in a square: their makers fitted its longer edge and filled up the
-rest. So an image is padded to a square here and never squashed: squashed, trousers are as wide as a bag.
-"""
+"""What a finished model says about any image: prepares it as the training images were, and names its classes."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,7 +10,8 @@ import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from convscope.data.decoding import pad_to_square, read_image
+from convscope.data.decoding import read_square
+from convscope.data.imageset import ImageSet
 from convscope.data.preprocessing import Preprocessing
 from convscope.data.statistics import border_brightness
 from convscope.errors import UserError
@@ -107,7 +104,7 @@ class Predictor:
         `on_error` is given: that is called with the error then, and the image left out.
 
         Raises:
-            UserError: `top_k` is below 1, or an image cannot be read (see `data.decoding.read_image`).
+            UserError: `top_k` is below 1, or an image cannot be read (see `data.decoding.read_square`).
         """
         if top_k < 1:
             raise UserError(f"top_k is {top_k}: ask for at least 1 class.")
@@ -140,7 +137,9 @@ class Predictor:
         for number, image in enumerate(images, start=1):
             source = f"image {number}" if isinstance(image, Image) else str(image)
             try:
-                pixels = read_image(image, source)
+                pixels = read_square(
+                    image, source, size=self.preprocessing.decode_size, resize=self.preprocessing.resize
+                )
             except UserError as error:
                 if on_error is None:
                     raise
@@ -149,14 +148,14 @@ class Predictor:
             if invert:
                 pixels = 255 - pixels
             warning = _warning(pixels, self.preprocessing.border, invert)
-            yield source, self.preprocessing(pad_to_square(pixels)[None]), warning
+            yield source, self.preprocessing(pixels[None]), warning
 
 
 def _warning(pixels: Tensor, training_border: float, inverted: bool) -> str | None:
     """Compare an image (C, H, W) with what the model was trained on; None when nothing speaks against it."""
     if pixels.amin() == pixels.amax():
         return "the image has the same brightness everywhere, so there is nothing in it to recognise."
-    border = border_brightness(pixels[None])
+    border = border_brightness(ImageSet(pixels[None], torch.tensor([0]), ("the image",)))
     distance, inverted_distance = abs(border - training_border), abs(1 - border - training_border)
     if distance <= _FAR or distance - inverted_distance <= _NEARER:
         return None

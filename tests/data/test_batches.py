@@ -17,7 +17,15 @@ def numbered(count: int, channels: int = 1) -> ImageSet:
 
 
 def unit(channels: int = 1) -> Preprocessing:
-    return Preprocessing(size=6, channels=channels, mean=(0.0,) * channels, std=(1.0,) * channels, border=0.0)
+    return Preprocessing(
+        size=6,
+        channels=channels,
+        mean=(0.0,) * channels,
+        std=(1.0,) * channels,
+        border=0.0,
+        decode_size=6,
+        resize="pad",
+    )
 
 
 counts = st.integers(1, 200)
@@ -94,7 +102,7 @@ def test_colour_comes_channels_last() -> None:
 
 def test_uncovered_pixels_are_black() -> None:
     white = ImageSet(torch.full((64, 1, 6, 6), 255, dtype=torch.uint8), torch.zeros(64, dtype=torch.int64), ("w",))
-    preprocessing = Preprocessing(size=6, channels=1, mean=(0.5,), std=(0.25,), border=1.0)
+    preprocessing = Preprocessing(size=6, channels=1, mean=(0.5,), std=(0.25,), border=1.0, decode_size=6, resize="pad")
     batches = Batches(white, preprocessing, batch_size=64, shuffle_seed=0, augmentation=Augmentation(shift=3))
     images, _ = next(batches.epoch(0))
     assert set(images.flatten().tolist()) == {-2.0, 2.0}

@@ -3,7 +3,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convscope.data.imageset import ImageSet, stratified_split
+from convscope.data.imageset import ImageSet
+from convscope.data.splits import stratified_split
 from convscope.errors import UserError
 
 
@@ -29,12 +30,32 @@ def test_an_image_set_checks_itself(images: torch.Tensor, labels: torch.Tensor, 
         ImageSet(images, labels, ("cat", "dog"))
 
 
-def test_select_takes_images_and_labels_together() -> None:
-    images = torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1)
-    chosen = ImageSet(images, torch.arange(5), tuple("abcde")).select(torch.tensor([3, 0, 3]))
+def numbered(count: int) -> ImageSet:
+    """Images whose pixel is their label."""
+    images = torch.arange(count, dtype=torch.uint8).view(count, 1, 1, 1)
+    return ImageSet(images, torch.arange(count), tuple(map(str, range(count))))
+
+
+def test_select_takes_images_and_labels_together_and_copies_none() -> None:
+    whole = numbered(5)
+    chosen = whole.select(torch.tensor([3, 0, 3]))
     assert len(chosen) == 3
-    assert chosen.images.flatten().tolist() == chosen.labels.tolist() == [3, 0, 3]
-    assert chosen.classes == tuple("abcde")
+    assert chosen.take(torch.arange(3)).flatten().tolist() == chosen.labels.tolist() == [3, 0, 3]
+    assert chosen.classes == whole.classes
+    assert chosen.images is whole.images
+    assert chosen.shape == (1, 1, 1)
+
+
+@given(data=st.data(), count=st.integers(1, 40), size=st.integers(1, 50))
+def test_a_choice_of_a_choice_comes_in_pieces(data: st.DataObject, count: int, size: int) -> None:
+    places = st.lists(st.integers(0, count - 1), min_size=1, max_size=30)
+    first = data.draw(places)
+    second = data.draw(st.lists(st.integers(0, len(first) - 1), min_size=1, max_size=30))
+    chosen = numbered(count).select(torch.tensor(first)).select(torch.tensor(second))
+    pieces = list(chosen.pieces(size))
+    assert all(len(piece) == size for piece in pieces[:-1])
+    assert torch.cat(pieces).flatten().tolist() == [first[index] for index in second] == chosen.labels.tolist()
+    assert torch.cat(list(numbered(count).pieces(size))).flatten().tolist() == list(range(count))
 
 
 labels_of_few_classes = st.lists(st.integers(0, 4), min_size=4, max_size=300)

@@ -21,7 +21,15 @@ def random_set(channels: int = 1, height: int = 8, width: int = 8, count: int = 
 
 def plain(size: int = 8, channels: int = 1) -> Preprocessing:
     """To [0, 1] and no further."""
-    return Preprocessing(size=size, channels=channels, mean=(0.0,) * channels, std=(1.0,) * channels, border=0.0)
+    return Preprocessing(
+        size=size,
+        channels=channels,
+        mean=(0.0,) * channels,
+        std=(1.0,) * channels,
+        border=0.0,
+        decode_size=size,
+        resize="pad",
+    )
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -45,7 +53,7 @@ def test_fixed_ranges(scaling: Scaling, least: float, most: float) -> None:  # R
 @settings(max_examples=40)
 @given(value=st.integers(0, 255), mean=st.floats(0, 1), std=st.floats(0.05, 2))
 def test_normalises_as_the_formula_says(value: int, mean: float, std: float) -> None:
-    preprocessing = Preprocessing(size=2, channels=1, mean=(mean,), std=(std,), border=0.0)
+    preprocessing = Preprocessing(size=2, channels=1, mean=(mean,), std=(std,), border=0.0, decode_size=2, resize="pad")
     result = preprocessing(torch.full((1, 1, 2, 2), value, dtype=torch.uint8))
     assert result.flatten().tolist() == pytest.approx([(value / 255 - mean) / std] * 4, abs=1e-5)
     assert preprocessing.black == pytest.approx((-mean / std,))

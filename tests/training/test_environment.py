@@ -64,6 +64,22 @@ def test_a_container_is_seen_through_its_limits(monkeypatch: pytest.MonkeyPatch)
     assert facts["memory_gib"] != 1.5
 
 
+@pytest.mark.parametrize(
+    ("groups", "file"),
+    [
+        ("0::/work/mine\n", "/sys/fs/cgroup/work/mine/memory.max"),
+        ("0::/work/mine\n", "/sys/fs/cgroup/work/memory.max"),
+        ("5:cpu:/\n4:hugetlb,memory:/mine\n0::/\n", "/sys/fs/cgroup/memory/mine/memory.limit_in_bytes"),
+    ],
+)
+def test_the_memory_of_a_control_group(groups: str, file: str, monkeypatch: pytest.MonkeyPatch) -> None:  # R-C6
+    # The limit of a group above counts too, and version 1 writes a number beyond any memory for none.
+    files = {"/proc/self/cgroup": groups, file: f"{2**29}\n"}
+    files |= {"/sys/fs/cgroup/memory/memory.limit_in_bytes": f"{2**63 - 4096}\n"}
+    monkeypatch.setattr(module, "_read", lambda path: files.get(path, ""))
+    assert module.memory_gib() == 0.5
+
+
 def test_a_machine_that_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_read", lambda path: "")
     monkeypatch.setattr(platform, "processor", lambda: "")

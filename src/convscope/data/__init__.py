@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from convscope.data.augment import Augmentation
     from convscope.data.batches import Batches
-    from convscope.data.datasets import load_splits, load_train_test
+    from convscope.data.datasets import find_photos, is_photos, load_splits, load_train_test
     from convscope.data.idx import read_idx, write_idx
-    from convscope.data.imageset import ImageSet, Splits, stratified_split
+    from convscope.data.imageset import ImageSet
     from convscope.data.preprocessing import Preprocessing, Scaling
     from convscope.data.sources import fetch, locate
+    from convscope.data.splits import Skipped, Splits, stratified_split
     from convscope.data.statistics import (
+        Statistics,
         border_brightness,
         channel_statistics,
         class_counts,
@@ -24,12 +26,13 @@ if TYPE_CHECKING:
 _ROOMS = {
     "augment": ("Augmentation",),
     "batches": ("Batches",),
-    "datasets": ("load_splits", "load_train_test"),
+    "datasets": ("find_photos", "is_photos", "load_splits", "load_train_test"),
     "idx": ("read_idx", "write_idx"),
-    "imageset": ("ImageSet", "Splits", "stratified_split"),
+    "imageset": ("ImageSet",),
     "preprocessing": ("Preprocessing", "Scaling"),
     "sources": ("fetch", "locate"),
-    "statistics": ("border_brightness", "channel_statistics", "class_counts", "mean_image_per_class"),
+    "splits": ("Skipped", "Splits", "stratified_split"),
+    "statistics": ("Statistics", "border_brightness", "channel_statistics", "class_counts", "mean_image_per_class"),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 
@@ -39,11 +42,15 @@ __all__ = [
     "ImageSet",
     "Preprocessing",
     "Scaling",
+    "Skipped",
     "Splits",
+    "Statistics",
     "border_brightness",
     "channel_statistics",
     "class_counts",
     "fetch",
+    "find_photos",
+    "is_photos",
     "load_splits",
     "load_train_test",
     "locate",

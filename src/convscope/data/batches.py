@@ -1,6 +1,7 @@
-"""Batches of a data set that lies on the device as a whole: no worker processes, no per-image Python."""
+"""Batches of a data set: no worker processes, no per-image Python."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -8,6 +9,7 @@ from torch import Tensor
 from convscope.data.augment import Augmentation
 from convscope.data.imageset import ImageSet
 from convscope.data.preprocessing import Preprocessing
+from convscope.data.streaming import BLOCK_BYTES, GROUP_BYTES, block_order, read_ahead
 from convscope.errors import UserError
 
 _MASK = (1 << 64) - 1
@@ -23,6 +25,8 @@ class Batches:
         batch_size: images in a batch; the last batch of an epoch takes what is left.
         shuffle_seed: decides everything random, together with the epoch and the step; None for the set's order.
         augmentation: what to do to the images at random; needs a `shuffle_seed`.
+        streamed: read the pixels from their file ahead of use, for sets that do not fit into the memory; their order is
+            then random in blocks, as `streaming` explains.
 
     Raises:
         UserError: the batch size is below 1, or more than a training set has.
@@ -37,6 +41,7 @@ class Batches:
         device: torch.device | str = "cpu",
         shuffle_seed: int | None = None,
         augmentation: Augmentation | None = None,
+        streamed: bool = False,
     ) -> None:
         if batch_size < 1:
             raise UserError(f"the batch size is {batch_size}, but must be at least 1: try 128.")
@@ -47,12 +52,20 @@ class Batches:
             )
         if augmentation is not None and shuffle_seed is None:
             raise UserError("augmentation draws its numbers from the shuffle seed: give one, or no augmentation.")
-        self.images = image_set.images.to(device)
+        if not streamed and torch.device(device).type != "cpu":
+            pixels = torch.cat([piece.to(device) for piece in image_set.pieces(batch_size)])
+            image_set = ImageSet(pixels, image_set.labels, image_set.classes)
+        self.image_set = image_set
         self.labels = image_set.labels.to(device)
         self.preprocessing = preprocessing
         self.batch_size = batch_size
         self.shuffle_seed = shuffle_seed
         self.augmentation = augmentation
+        self.streamed = streamed
+        # Of a streamed set: images in a block of the file, and batches in a group.
+        image_bytes = math.prod(image_set.shape)
+        self._block = max(1, BLOCK_BYTES // image_bytes)
+        self._group = max(1, GROUP_BYTES // (image_bytes * batch_size))
 
     @property
     def samples(self) -> int:
@@ -66,25 +79,43 @@ class Batches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of an epoch from step `start` on: float32 (B, channels, size, size) and int64 (B,).
 
+        Where images are mixed, their labels are the shares of the classes, float32 (B, num_classes).
+
         A batch depends on (shuffle_seed, epoch, step) alone, so an epoch resumed in its middle goes on with
         the same bits, whatever else has drawn random numbers meanwhile.
         """
-        order = self._order(epoch)
-        for step in range(start, len(self)):
-            chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
-            # index_select copies whole images; indexing with [] goes pixel by pixel and takes ten times as long.
-            images = self.preprocessing(self.images.index_select(0, chosen))
-            if self.augmentation is not None and self.shuffle_seed is not None:
-                generator = torch.Generator().manual_seed(derive_seed(self.shuffle_seed, epoch, step))
-                images = self.augmentation(images, generator, fill=self.preprocessing.black)
-            yield images.contiguous(memory_format=torch.channels_last), self.labels[chosen]
+        batches = torch.split(self._order(epoch), self.batch_size)[start:]
+        for step, (chosen, pixels) in enumerate(zip(batches, self._pixels(batches), strict=True), start):
+            labels = self.labels[chosen.to(self.labels.device)]
+            yield self._prepare(pixels.to(self.labels.device), labels, epoch, step)
 
     def _order(self, epoch: int) -> Tensor:
         """int64 (N,): the epoch's order of the images."""
         if self.shuffle_seed is None:
-            return torch.arange(self.samples, device=self.images.device)
+            return torch.arange(self.samples)
         generator = torch.Generator().manual_seed(derive_seed(self.shuffle_seed, epoch))
-        return torch.randperm(self.samples, generator=generator).to(self.images.device)
+        if self.streamed:
+            group = self._group * self.batch_size
+            return block_order(self.samples, block=self._block, group=group, generator=generator)
+        return torch.randperm(self.samples, generator=generator)
+
+    def _pixels(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
+        """The bytes of each batch, uint8 (B, C, H, W)."""
+        if self.streamed:
+            return read_ahead(self.image_set, batches, block=self._block, group=self._group)
+        return map(self.image_set.take, batches)
+
+    def _prepare(self, images: Tensor, labels: Tensor, epoch: int, step: int) -> tuple[Tensor, Tensor]:
+        """Augment and normalise a batch."""
+        if self.augmentation is None or self.shuffle_seed is None:
+            images = self.preprocessing(images)
+        else:
+            generator = torch.Generator().manual_seed(derive_seed(self.shuffle_seed, epoch, step))
+            images = self.augmentation.crop(images, self.preprocessing.size, generator)
+            images = self.augmentation.recolour(images, generator)
+            images = self.augmentation(self.preprocessing(images), generator, fill=self.preprocessing.black)
+            images, labels = self.augmentation.mix(images, labels, len(self.image_set.classes), generator)
+        return images.contiguous(memory_format=torch.channels_last), labels
 
 
 def derive_seed(seed: int, *parts: int) -> int:

@@ -2,112 +2,121 @@
 
 from pathlib import Path
 
-import torch
-
-from convscope.catalog import DATA, DataEntry, data_entry
-from convscope.data.archives import find_archive
-from convscope.data.idx import read_images, read_labels
-from convscope.data.imageset import ImageSet, Splits, stratified_split
+from convscope.catalog import DATA, data_entry
+from convscope.data.cifar import is_cifar_folder, read_cifar10
+from convscope.data.decoding import Resize
+from convscope.data.idx import is_idx_folder, read_idx_folder
+from convscope.data.imageset import ImageSet
+from convscope.data.photos import Photos, load_photos
 from convscope.data.sources import fetch
+from convscope.data.splits import Splits, stratified_split
 from convscope.downloads import Progress
-from convscope.errors import UserError
-
-# FashionMNIST's layout: published names of the images and labels, training first.
-_PARTS = {
-    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
-}
+from convscope.errors import UserError, unknown
 
 
 def load_splits(
     name_or_folder: str | Path,
     *,
     val_share: float = 0.1,
+    test_share: float = 0.1,
     seed: int = 0,
+    size: int | None = None,
+    resize: Resize = "crop",
     data_dir: Path | None = None,
     progress: Progress | None = None,
 ) -> Splits:
-    """Load a data set and cut the validation images off its training images.
+    """Load a data set in its three parts.
 
     Args:
-        name_or_folder: a name from the catalogue (it wins over a folder of that name), or a folder with four
-            IDX files in FashionMNIST's layout, each raw, `.gz` or `.xz`, and perhaps `classes.txt`, a name a line.
+        name_or_folder: a name from the catalogue (it wins over a folder of that name), or a folder: with four IDX files
+            in FashionMNIST's layout, with CIFAR-10's files, or with photos (see `folder.list_images`).
         val_share: part of the training images to validate on, stratified by class.
+        test_share: part of a folder of photos to test on, where it has no test part of its own.
         seed: decides which images those are.
-        data_dir: where named data sets are kept; see `data_directory`.
-        progress: told how far a download is.
+        size: height and width in pixels at which photos are decoded; other images have a size.
+        resize: how photos become squares.
+        data_dir: where named data sets and decoded photos are kept; see `data_directory`.
+        progress: told how far a download or the decoding is.
 
     Raises:
-        UserError: no such name or folder; files missing, damaged, swapped, or not the published ones.
-        ConvscopeError: a named data set could not be fetched.
+        UserError: no such name or folder; photos, and no size for them; files missing, damaged, swapped, or not the
+            published ones.
+        ConvscopeError: a named data set could not be fetched, or there is no room for decoded photos.
     """
+    name = str(name_or_folder)
+    if is_photos(name_or_folder):
+        if size is None:
+            raise UserError(f"the photos of {name} have many sizes: say to which size in pixels to bring them.")
+        return find_photos(
+            name_or_folder,
+            val_share=val_share,
+            test_share=test_share,
+            seed=seed,
+            size=size,
+            resize=resize,
+            data_dir=data_dir,
+            progress=progress,
+        ).splits(name)
     train, test = load_train_test(name_or_folder, data_dir=data_dir, progress=progress)
     kept, held = stratified_split(train.labels, share=val_share, seed=seed)
-    return Splits(name=str(name_or_folder), train=train.select(kept), val=train.select(held), test=test)
+    return Splits(name=name, train=train.select(kept), val=train.select(held), test=test)
 
 
 def load_train_test(
     name_or_folder: str | Path, *, data_dir: Path | None = None, progress: Progress | None = None
 ) -> tuple[ImageSet, ImageSet]:
-    """Load a data set's training and test images as published; arguments and errors as for `load_splits`."""
-    if isinstance(name_or_folder, str) and name_or_folder in DATA:
-        entry = data_entry(name_or_folder)
-        return _read_folder(fetch(entry, data_dir=data_dir, progress=progress), entry=entry)
+    """The training and test images of a data set that is published in these two parts; see `load_splits`.
+
+    Raises:
+        UserError: it is a set of photos; and whatever `load_splits` raises.
+    """
+    if is_photos(name_or_folder):
+        raise UserError(f"{name_or_folder} is a folder of photos, not published in two parts: use load_splits.")
+    entry = DATA.get(str(name_or_folder))
+    folder = Path(name_or_folder) if entry is None else fetch(entry, data_dir=data_dir, progress=progress)
+    return read_cifar10(folder) if is_cifar_folder(folder) else read_idx_folder(folder, entry)
+
+
+def is_photos(name_or_folder: str | Path) -> bool:
+    """Whether a data set, by name or folder, is one of image files, which are decoded before they are used.
+
+    Raises:
+        UserError: there is no such name or folder.
+    """
+    if name_or_folder in DATA:
+        return data_entry(str(name_or_folder)).layout == "folder"
     folder = Path(name_or_folder)
     if folder.is_dir():
-        return _read_folder(folder, entry=None)
+        return not (is_idx_folder(folder) or is_cifar_folder(folder))
     if folder.exists() or folder.name != str(name_or_folder):
-        raise UserError(f"{folder} is no folder: give one with four IDX files, or one of: {', '.join(DATA)}.")
-    return _read_folder(folder, entry=data_entry(str(name_or_folder)))  # raises: the name is unknown
-
-
-def _read_folder(folder: Path, *, entry: DataEntry | None) -> tuple[ImageSet, ImageSet]:
-    checksums = {file.name: file.sha256 for file in entry.files} if entry else {}
-    parts = []
-    for names in _PARTS.values():
-        images_path, labels_path = (_existing(folder, name) for name in names)
-        images = read_images(images_path, sha256=checksums.get(names[0]))
-        labels = read_labels(labels_path, sha256=checksums.get(names[1]))
-        if len(images) != len(labels):
-            raise UserError(
-                f"{images_path} holds {len(images)} images but {labels_path} {len(labels)} labels: "
-                "they do not belong together; replace one of them."
-            )
-        parts.append((images, labels))
-    (train_images, train_labels), (test_images, test_labels) = parts
-    if train_images.shape[1:] != test_images.shape[1:]:
         raise UserError(
-            f"the training images in {folder} are {_size(train_images)} but the test images "
-            f"{_size(test_images)}: they do not belong together; replace one of the files."
+            f"{folder} is no folder: give one with photos, with four IDX files or with CIFAR-10's files, "
+            f"or one of: {', '.join(DATA)}."
         )
-    classes = entry.classes if entry else _class_names(folder, torch.cat([train_labels, test_labels]))
-    return ImageSet(train_images, train_labels, classes), ImageSet(test_images, test_labels, classes)
+    raise unknown("data set", str(name_or_folder), DATA)
 
 
-def _existing(folder: Path, name: str) -> Path:
-    path = find_archive(folder, name)
-    if path is None:
-        raise UserError(f"{folder} has no file {name} (raw, .gz or .xz): put it there, or give another folder.")
-    return path
-
-
-def _class_names(folder: Path, labels: torch.Tensor) -> tuple[str, ...]:
-    """The lines of `classes.txt`, else the numbers."""
-    path = folder / "classes.txt"
-    if not path.is_file():
-        return tuple(str(k) for k in range(int(labels.max()) + 1))
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}; save it as UTF-8, one class a line.") from error
-    names = tuple(line.strip() for line in lines if line.strip())
-    if len(names) <= int(labels.max()):
-        raise UserError(
-            f"{path} names {len(names)} classes, but the labels go up to {int(labels.max())}: "
-            "write one name for each class, a line each."
-        )
-    return names
-
-
-def _size(images: torch.Tensor) -> str:
-    return f"{images.shape[2]}x{images.shape[3]}"
+def find_photos(
+    name_or_folder: str | Path,
+    *,
+    val_share: float = 0.1,
+    test_share: float = 0.1,
+    seed: int = 0,
+    size: int,
+    resize: Resize = "crop",
+    data_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> Photos:
+    """The photos of a data set of which `is_photos` is true, with what is known of each file; see `load_splits`."""
+    entry = DATA.get(str(name_or_folder))
+    return load_photos(
+        Path(name_or_folder) if entry is None else fetch(entry, data_dir=data_dir, progress=progress),
+        classes=entry.classes if entry else None,
+        val_share=val_share,
+        test_share=test_share,
+        seed=seed,
+        size=size,
+        resize=resize,
+        data_dir=data_dir,
+        progress=progress,
+    )

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,33 +17,130 @@ from convscope.errors import UserError
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """How the names of image files end, in lower case, where a folder is searched for them."""
 
-_LONGEST = 1024
-"""Pixels of the longer edge beyond which an image is reduced, so that a banner can be padded to a square."""
+Resize = Literal["crop", "squash", "pad"]
+"""How a photo becomes a square: its middle cut out, both sides scaled each by itself, or a border put round it."""
 
 
-def read_image(image: str | Path | Image.Image, name: str | None = None) -> Tensor:
-    """Decode an image of any size and mode to uint8: (1, H, W) if it is grey, else (3, H, W) as RGB.
+class Undecodable(UserError):
+    """A file gives no pixels; `reason` says why, in a few words that follow its name."""
 
-    It is turned upright as its EXIF orientation says, laid on white where it is transparent, and reduced
-    where its longer edge passes 1,024 pixels. Of an animation the first frame counts. Errors call the image
-    `name`, by default its path.
+    def __init__(self, name: str, reason: str, remedy: str) -> None:
+        super().__init__(f"{name} {reason}: {remedy}.")
+        self.reason = reason
+
+
+def read_square(image: str | Path | Image.Image, name: str | None = None, *, size: int, resize: Resize) -> Tensor:
+    """Decode an image of any size and mode to a square of uint8: (1, size, size) if it is grey, else (3, size, size).
+
+    This is the one way from a photo to pixels, in training as in prediction. The image is turned upright as its EXIF
+    orientation says, laid on white where it is transparent, and scaled with antialiasing; of an animation the first
+    frame counts. Errors call it `name`, by default its path.
+
+    Args:
+        image: a path, or a Pillow image, which is left as it is.
+        name: what errors call the image; its path by default.
+        size: side of the square in pixels.
+        resize: "crop" scales the shorter side to `size` and keeps the middle; "squash" scales both sides to it;
+            "pad" scales the longer side to it and fills up the rest with the median colour of the image's border.
 
     Raises:
-        UserError: there is no such file, it is no image, it is damaged or cut short, or a decompression bomb.
+        UserError: there is no such file; as `Undecodable`, it is no image, damaged, cut short, or a decompression bomb.
     """
     name = name or str(image)
     if isinstance(image, Image.Image):
-        with _one_sentence(name):
-            return _to_pixels(image)
+        with quiet_pillow(), undecodable(name):
+            return _to_square(image, size, resize)
     if not Path(image).is_file():
         raise UserError(f"there is no image file {name}: check its name and folder.")
-    with _one_sentence(name), Image.open(image) as opened:
-        # A JPEG can be decoded at a half, a quarter or an eighth of its size, in a fraction of the time.
-        opened.draft(None, (_LONGEST, _LONGEST))
-        return _to_pixels(opened)
+    with quiet_pillow(), undecodable(name), Image.open(image) as opened:
+        return decode_square(opened, size=size, resize=resize)
 
 
-def pad_to_square(pixels: Tensor) -> Tensor:
+def decode_square(opened: Image.Image, *, size: int, resize: Resize) -> Tensor:
+    """Decode a file that Pillow has just opened, as `read_square` does; raises whatever Pillow does.
+
+    A JPEG is decoded at a half, a quarter or an eighth of its size where that still covers the square, in a fraction
+    of the time; antialiased scaling does the rest.
+    """
+    # Pillow itself only warns up to twice its limit.
+    if Image.MAX_IMAGE_PIXELS is not None and opened.width * opened.height > Image.MAX_IMAGE_PIXELS:
+        raise Image.DecompressionBombError
+    opened.draft(None, _fitted(opened.width, opened.height, size, resize))
+    return _to_square(opened, size, resize)
+
+
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Ignore Pillow's warnings: they are about odd metadata, which does not reach the pixels.
+
+    Warnings are a matter of the whole process, so threads that decode side by side need this once around them all.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def undecodable(name: str) -> Iterator[None]:
+    """Turn whatever Pillow raises about an image into `Undecodable`, one clear sentence."""
+    try:
+        yield
+    except UnidentifiedImageError as error:
+        raise Undecodable(name, "is no image", "give a PNG, a JPEG or another image file") from error
+    except Image.DecompressionBombError as error:
+        limit = (Image.MAX_IMAGE_PIXELS or 0) // 10**6
+        raise Undecodable(name, f"has more than {limit} million pixels", "give a smaller copy of it") from error
+    except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
+        raise Undecodable(
+            name,
+            f"cannot be decoded ({str(error) or type(error).__name__})",
+            "the file is damaged, cut short or closed to you; open it in an image viewer and save it again, "
+            "or take another copy",
+        ) from error
+
+
+def _to_square(image: Image.Image, size: int, resize: Resize) -> Tensor:
+    image = _upright_on_white(image)
+    width, height = image.size
+    if resize == "crop":
+        side = min(width, height)
+        left, top = (width - side) / 2, (height - side) / 2
+        # Cutting and scaling in one go spares the parts that are cut off; halves of pixels are weighed, not rounded.
+        middle = (left, top, left + side, top + side)
+        return _to_tensor(image.resize((size, size), Image.Resampling.BILINEAR, box=middle))
+    scaled = image.resize(_fitted(width, height, size, resize), Image.Resampling.BILINEAR)
+    return _pad(_to_tensor(scaled))
+
+
+def _fitted(width: int, height: int, size: int, resize: Resize) -> tuple[int, int]:
+    """Width and height of the whole image once its shorter side, longer side, or both have `size` pixels."""
+    if resize == "squash":
+        return size, size
+    side = min(width, height) if resize == "crop" else max(width, height)
+    return max(1, round(width * size / side)), max(1, round(height * size / side))
+
+
+def _upright_on_white(image: Image.Image) -> Image.Image:
+    """A copy in mode L or RGB."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode == "F" or image.mode.startswith("I"):
+        image = Image.fromarray(_to_eight_bits(np.asarray(image)))
+    grey = image.mode in ("1", "L", "LA")
+    if image.has_transparency_data:
+        # White, because pages and viewers show cut-outs on white, and because FashionMNIST's makers took their
+        # photographs on white and inverted them: a prediction that inverts repeats what they did.
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("L" if grey else "RGB")
+
+
+def _to_tensor(image: Image.Image) -> Tensor:
+    """uint8 (1, H, W) of mode L, (3, H, W) of RGB."""
+    pixels = torch.from_numpy(np.array(image))  # (H, W) or (H, W, 3)
+    return pixels.reshape(image.height, image.width, -1).permute(2, 0, 1)
+
+
+def _pad(pixels: Tensor) -> Tensor:
     """Centre an image (C, H, W) in a square of its longer edge, filled with the median colour of its border.
 
     The median, because the thing shown may touch the border; the image's own colour, because any other would
@@ -57,44 +154,6 @@ def pad_to_square(pixels: Tensor) -> Tensor:
     square = ground[:, None, None].repeat(1, side, side)
     square[:, top : top + height, left : left + width] = pixels
     return square
-
-
-@contextmanager
-def _one_sentence(name: str) -> Iterator[None]:
-    """Turn whatever Pillow raises about an image into one clear sentence."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they are about odd metadata, which does not reach the pixels
-            # Pillow only warns up to twice its limit of pixels; here the limit holds.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            yield
-    except UnidentifiedImageError as error:
-        raise UserError(f"{name} is no image: give a PNG, a JPEG or another image file.") from error
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        limit = (Image.MAX_IMAGE_PIXELS or 0) // 10**6
-        raise UserError(f"{name} has more than {limit} million pixels: give a smaller copy of it.") from error
-    except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
-        reason = str(error) or type(error).__name__
-        raise UserError(
-            f"{name} cannot be decoded ({reason}): the file is damaged, cut short or closed to you; "
-            f"open it in an image viewer and save it again, or take another copy."
-        ) from error
-
-
-def _to_pixels(image: Image.Image) -> Tensor:
-    image = ImageOps.exif_transpose(image)
-    if image.mode == "F" or image.mode.startswith("I"):
-        image = Image.fromarray(_to_eight_bits(np.asarray(image)))
-    grey = image.mode in ("1", "L", "LA")
-    if image.has_transparency_data:
-        # White, because pages and viewers show cut-outs on white, and because FashionMNIST's makers took their
-        # photographs on white and inverted them: a prediction that inverts repeats what they did.
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("L" if grey else "RGB")
-    image.thumbnail((_LONGEST, _LONGEST), Image.Resampling.BILINEAR)
-    pixels = torch.from_numpy(np.array(image))  # (H, W) or (H, W, 3)
-    return pixels.reshape(image.height, image.width, -1).permute(2, 0, 1)
 
 
 def _to_eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:

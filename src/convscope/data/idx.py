@@ -14,12 +14,84 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convscope.data.archives import DAMAGED, open_archive
+from convscope.catalog import DataEntry
+from convscope.data.archives import DAMAGED, find_archive, open_archive
+from convscope.data.imageset import ImageSet
 from convscope.errors import UserError
 from convscope.files import atomic_path
 
+# FashionMNIST's layout: published names of the images and of the labels.
+_TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
+_TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
 _UNSIGNED_BYTE = 8
 _CHUNK = 1 << 20
+
+
+def is_idx_folder(folder: Path) -> bool:
+    """Whether a folder has at least one of the four files."""
+    return any(find_archive(folder, name) for name in (*_TRAIN, *_TEST))
+
+
+def read_idx_folder(folder: Path, entry: DataEntry | None = None) -> tuple[ImageSet, ImageSet]:
+    """Training and test images, uint8 (N, 1, H, W), of a folder in FashionMNIST's layout.
+
+    Args:
+        folder: with four files, each raw, `.gz` or `.xz`, and perhaps `classes.txt`, a name a line.
+        entry: the data set it is to be, which has the checksums and the names of the classes.
+
+    Raises:
+        UserError: files missing, damaged, swapped, or not the published ones.
+    """
+    checksums = {file.name: file.sha256 for file in entry.files} if entry else {}
+    parts = []
+    for names in (_TRAIN, _TEST):
+        images_path, labels_path = (_existing(folder, name) for name in names)
+        images = read_images(images_path, sha256=checksums.get(names[0]))
+        labels = read_labels(labels_path, sha256=checksums.get(names[1]))
+        if len(images) != len(labels):
+            raise UserError(
+                f"{images_path} holds {len(images)} images but {labels_path} {len(labels)} labels: "
+                "they do not belong together; replace one of them."
+            )
+        parts.append((images, labels))
+    (train_images, train_labels), (test_images, test_labels) = parts
+    if train_images.shape[1:] != test_images.shape[1:]:
+        raise UserError(
+            f"the training images in {folder} are {_size(train_images)} but the test images "
+            f"{_size(test_images)}: they do not belong together; replace one of the files."
+        )
+    classes = entry.classes if entry else _class_names(folder, torch.cat([train_labels, test_labels]))
+    return ImageSet(train_images, train_labels, classes), ImageSet(test_images, test_labels, classes)
+
+
+def _existing(folder: Path, name: str) -> Path:
+    path = find_archive(folder, name)
+    if path is None:
+        raise UserError(f"{folder} has no file {name} (raw, .gz or .xz): put it there, or give another folder.")
+    return path
+
+
+def _class_names(folder: Path, labels: Tensor) -> tuple[str, ...]:
+    """The lines of `classes.txt`, else the numbers."""
+    path = folder / "classes.txt"
+    if not path.is_file():
+        return tuple(str(k) for k in range(int(labels.max()) + 1))
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}: {error}; save it as UTF-8, one class a line.") from error
+    names = tuple(line.strip() for line in lines if line.strip())
+    if len(names) <= int(labels.max()):
+        raise UserError(
+            f"{path} names {len(names)} classes, but the labels go up to {int(labels.max())}: "
+            "write one name for each class, a line each."
+        )
+    return names
+
+
+def _size(images: Tensor) -> str:
+    return f"{images.shape[2]}x{images.shape[3]}"
 
 
 def read_idx(path: Path, *, sha256: str | None = None) -> Tensor:

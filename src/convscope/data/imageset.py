@@ -1,8 +1,8 @@
-"""The images of a data set in memory, and their division into training, validation and test."""
+"""The images of a data set."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,15 +14,20 @@ from convscope.errors import UserError
 class ImageSet:
     """Images with their labels, as bytes: a quarter of the memory of floats, and exactly what was published.
 
+    Several sets may share one tensor of images, which may lie in a file that is mapped into memory: a set is a list of
+    places in it, and choosing among its images copies none.
+
     Raises:
         UserError: shapes, types or labels do not fit together.
     """
 
     images: Tensor
-    """uint8 (N, C, H, W); 0 is black, 255 white."""
+    """uint8 (M, C, H, W), where the pixels are; 0 is black, 255 white."""
     labels: Tensor
-    """int64 (N,); the index of the image's class in `classes`."""
+    """int64 (N,); the index of each image's class in `classes`."""
     classes: tuple[str, ...]
+    rows: Tensor | None = None
+    """int64 (N,); where in `images` the set's images are; all of `images`, one after the other, when None."""
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
@@ -33,11 +38,10 @@ class ImageSet:
             raise UserError(
                 f"labels are {_describe(self.labels)}, but must be int64 of shape (N,): convert them first."
             )
-        if len(self.images) != len(self.labels):
-            raise UserError(
-                f"there are {len(self.images)} images but {len(self.labels)} labels: give one label for each image."
-            )
-        if len(self.images) == 0:
+        count = len(self.images if self.rows is None else self.rows)
+        if count != len(self.labels):
+            raise UserError(f"there are {count} images but {len(self.labels)} labels: give one label for each image.")
+        if count == 0:
             raise UserError("the set has no images: give at least one.")
         low, high = int(self.labels.min()), int(self.labels.max())
         if low < 0 or high >= len(self.classes):
@@ -49,67 +53,28 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def select(self, indices: Tensor) -> "ImageSet":
-        """The images at `indices`, int64 (M,), in that order."""
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of an image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    def take(self, indices: Tensor) -> Tensor:
+        """The pixels of the images at `indices`, int64 (B,) counted in this set: uint8 (B, C, H, W)."""
         # index_select copies whole images; indexing with [] goes pixel by pixel and takes several times as long.
-        return ImageSet(self.images.index_select(0, indices), self.labels[indices], self.classes)
+        rows = indices if self.rows is None else self.rows[indices]
+        return self.images.index_select(0, rows.to(self.images.device))
 
+    def select(self, indices: Tensor) -> "ImageSet":
+        """The set of the images at `indices`, int64 (B,), in that order; no pixel is copied."""
+        rows = indices if self.rows is None else self.rows[indices]
+        return ImageSet(self.images, self.labels[indices], self.classes, rows)
 
-@dataclass(frozen=True, eq=False)
-class Splits:
-    """One data set in the three parts that an honest experiment needs."""
-
-    name: str
-    train: ImageSet
-    """What the weights are fitted to."""
-    val: ImageSet
-    """Cut from the published training images; every choice is made on it."""
-    test: ImageSet
-    """Read once, by the final evaluation."""
-
-
-def stratified_split(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Cut `share` of the images off at random, the same share of every class.
-
-    The held-out part has round(N * share) images. A class whose share is not a whole number of images gets
-    the one above or below it (largest remainder first), so no class is off by as much as one image.
-
-    Args:
-        labels: int64 (N,), from 0 on.
-        share: held-out part of the whole, between 0 and 1.
-        seed: the same seed gives the same split; PyTorch's global generator is neither read nor moved.
-
-    Returns:
-        the indices kept and the indices held out, int64, each in ascending order.
-
-    Raises:
-        UserError: the share is not between 0 and 1, or leaves one part without images.
-    """
-    if not 0 < share < 1:
-        raise UserError(f"the held-out share is {share}, but must lie between 0 and 1: try 0.1.")
-    total = round(len(labels) * share)
-    if total in (0, len(labels)):
-        raise UserError(
-            f"a share of {share} of {len(labels)} images leaves nothing {'held out' if total == 0 else 'kept'}: "
-            "choose another share or use more images."
-        )
-    generator = torch.Generator().manual_seed(seed)
-    # NumPy, because these operations are too short to be worth waking PyTorch's threads for.
-    classes = labels.numpy()
-    held = np.zeros(len(classes), dtype=np.bool_)
-    for label, quota in enumerate(_largest_remainder(np.bincount(classes).tolist(), share, total)):
-        members = np.flatnonzero(classes == label)
-        held[members[torch.randperm(len(members), generator=generator)[:quota].numpy()]] = True
-    return torch.from_numpy(np.flatnonzero(~held)), torch.from_numpy(np.flatnonzero(held))
-
-
-def _largest_remainder(counts: list[int], share: float, total: int) -> list[int]:
-    """Whole numbers that sum to `total`, each less than 1 from its `count * share` (Hamilton's method)."""
-    quotas = [int(count * share) for count in counts]
-    by_remainder = sorted(range(len(counts)), key=lambda k: quotas[k] - counts[k] * share)
-    for k in by_remainder[: total - sum(quotas)]:
-        quotas[k] += 1
-    return quotas
+    def pieces(self, size: int) -> Iterator[Tensor]:
+        """All images in order, `size` at a time: uint8 (at most size, C, H, W)."""
+        for first in range(0, len(self), size):
+            last = min(first + size, len(self))
+            yield self.images[first:last] if self.rows is None else self.take(torch.arange(first, last))
 
 
 def _describe(tensor: Tensor) -> str:

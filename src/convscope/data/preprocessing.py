@@ -3,26 +3,29 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from convscope.data.decoding import Resize
 from convscope.data.imageset import ImageSet
-from convscope.data.statistics import border_brightness, channel_statistics
+from convscope.data.statistics import Statistics, statistics_of
 from convscope.errors import UserError, unknown
 
 Scaling = Literal["standardise", "unit", "signed"]
 
-# Share of red, green and blue in the brightness we see: ITU-R BT.601, as in Pillow's "L".
-_LUMA = (0.299, 0.587, 0.114)
+LUMA = (0.299, 0.587, 0.114)
+"""Share of red, green and blue in the brightness we see: ITU-R BT.601, as in Pillow's "L"."""
 _CHUNK = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
     """Resize, change the channels, scale to [0, 1], normalise: always in this order, whole batches at a time.
+
+    It takes squares of pixels. `decode_size` and `resize` say how a photo becomes one, see `decoding.read_square`.
 
     Raises:
         UserError: a value is out of range, or `mean` and `std` do not have one number for each channel.
@@ -38,13 +41,19 @@ class Preprocessing:
     """What they are divided by then."""
     border: float
     """Brightness of the training images' outermost pixels in [0, 1], to recognise inverted photos."""
+    decode_size: int
+    """Height and width in pixels that the training images had before they were brought to `size`."""
+    resize: Resize
+    """How a photo of another shape becomes such a square."""
 
     def __post_init__(self) -> None:
-        if self.size < 1 or self.channels < 1:
+        if min(self.size, self.channels, self.decode_size) < 1:
             raise UserError(
-                f"preprocessing to {self.size} pixels and {self.channels} channels is impossible: "
-                "both must be at least 1."
+                f"preprocessing from {self.decode_size} to {self.size} pixels and {self.channels} channels is "
+                "impossible: all must be at least 1."
             )
+        if self.resize not in get_args(Resize):
+            raise unknown("resize", str(self.resize), get_args(Resize))
         if not len(self.mean) == len(self.std) == self.channels:
             raise UserError(
                 f"preprocessing has {len(self.mean)} means and {len(self.std)} standard deviations for "
@@ -64,6 +73,8 @@ class Preprocessing:
         *,
         size: int | None = None,
         channels: int | None = None,
+        resize: Resize = "pad",
+        statistics: Statistics | None = None,
     ) -> "Preprocessing":
         """The preprocessing for a network trained on `train`, from that split alone.
 
@@ -73,19 +84,22 @@ class Preprocessing:
                 ("unit") or in [-1, 1] ("signed").
             size: height and width of the network's input; that of the images when None.
             channels: channels of the network's input; those of the images when None.
+            resize: how the images became squares, see `Splits.resize`.
+            statistics: of the training split, where they are known already.
 
         Raises:
             UserError: the images are not square and no size is given, a channel is constant and cannot be
                 standardised, or there is no way from the images' channels to these.
         """
-        height, width = train.images.shape[-2:]
+        present, height, width = train.shape
         if size is None and height != width:
             raise UserError(f"the images are {height}x{width}, not square: say to which size to bring them.")
         size = height if size is None else size
-        channels = train.images.shape[1] if channels is None else channels
+        channels = present if channels is None else channels
         _to_channels(train.images[:1], channels)  # complains now if there is no way
+        statistics = statistics or Statistics.of(train)
         if scaling == "standardise":
-            mean, std = _statistics(train.images, channels)
+            mean, std = _mean_and_std(train, channels, statistics)
             if min(std) == 0:
                 raise UserError(
                     "every pixel of the training images has the same value, so they cannot be standardised: "
@@ -102,7 +116,9 @@ class Preprocessing:
             channels=channels,
             mean=mean,
             std=std,
-            border=border_brightness(train.images),
+            border=statistics.border,
+            decode_size=height if height == width else size,
+            resize=resize,
         )
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -148,19 +164,19 @@ class Preprocessing:
             mean=_numbers("mean", values["mean"]),
             std=_numbers("std", values["std"]),
             border=_numbers("border", [values["border"]])[0],
+            decode_size=_whole_number("decode_size", values["decode_size"]),
+            resize=values["resize"],
         )
 
 
-def _statistics(images: Tensor, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _mean_and_std(
+    train: ImageSet, channels: int, statistics: Statistics
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of the images once they have `channels` channels."""
-    if images.shape[1] > channels:
-        # Piece by piece: the colour images as floats could be larger than memory.
-        pieces = (images[first : first + _CHUNK] for first in range(0, len(images), _CHUNK))
-        grey = [_to_channels(piece.float(), 1).round().to(torch.uint8) for piece in pieces]
-        return channel_statistics(torch.cat(grey))
-    mean, std = channel_statistics(images)
-    repeats = channels // len(mean)
-    return mean * repeats, std * repeats
+    if train.shape[0] > channels:
+        return statistics_of(_to_channels(piece.float(), 1).round().to(torch.uint8) for piece in train.pieces(_CHUNK))
+    repeats = channels // train.shape[0]
+    return statistics.mean * repeats, statistics.std * repeats
 
 
 def _to_channels(images: Tensor, channels: int) -> Tensor:
@@ -171,7 +187,7 @@ def _to_channels(images: Tensor, channels: int) -> Tensor:
     if present == 1:
         return images.expand(-1, channels, -1, -1)
     if present == 3 and channels == 1:
-        return (images * _per_channel(_LUMA, images)).sum(dim=1, keepdim=True)
+        return (images * _per_channel(LUMA, images)).sum(dim=1, keepdim=True)
     raise UserError(f"there is no way from {present} channels to {channels}: give grey or colour images.")
 
 

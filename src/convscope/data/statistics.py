@@ -1,41 +1,65 @@
 """Facts about a set of images, computed from the bytes: exact, and without a float copy of the whole set."""
 
 import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from convscope.data.imageset import ImageSet
 
-_CHUNK = 4096  # images counted at a time, so that scratch memory stays small
+_SCRATCH = 1 << 24
+"""Bytes looked at together, so that little memory is needed beside the images'."""
 
 
-def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+@dataclass(frozen=True)
+class Statistics:
+    """What a network has to know of the images it is trained on, to be given others in the same way."""
+
+    mean: tuple[float, ...]
+    """Of each channel, for pixels in [0, 1]."""
+    std: tuple[float, ...]
+    """Of each channel, likewise."""
+    border: float
+    """Brightness of the outermost pixels, in [0, 1]."""
+
+    @classmethod
+    def of(cls, image_set: ImageSet) -> "Statistics":
+        """Look at all images of a set."""
+        mean, std = channel_statistics(image_set)
+        return cls(mean, std, border_brightness(image_set))
+
+
+def channel_statistics(image_set: ImageSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel over all pixels of all images, for pixels in [0, 1].
 
     The standard deviation is the population's (divided by the number of pixels). Averaging the images' own
     standard deviations, a common shortcut, gives another and smaller number.
 
-    Args:
-        images: uint8 (N, C, H, W).
-
     Returns:
         (mean of each channel, standard deviation of each channel).
     """
-    statistics = [_mean_and_deviation(_histogram(images[:, channel])) for channel in range(images.shape[1])]
+    return statistics_of(image_set.pieces(_at_once(image_set)))
+
+
+def statistics_of(pieces: Iterable[Tensor]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """What `channel_statistics` gives, of images uint8 (N, C, H, W) that come in pieces."""
+    histograms = sum(_histograms(images) for images in pieces)
+    assert isinstance(histograms, Tensor), "no images"
+    statistics = [_mean_and_deviation(histogram) for histogram in histograms.tolist()]
     return tuple(mean for mean, _ in statistics), tuple(deviation for _, deviation in statistics)
 
 
-def border_brightness(images: Tensor) -> float:
-    """Mean of the outermost ring of pixels of uint8 images (N, C, H, W), in [0, 1].
+def border_brightness(image_set: ImageSet) -> float:
+    """Mean of the outermost ring of pixels of all images, in [0, 1].
 
     Near 0 for pictures on a black ground, near 1 on a white one; tells a photo the wrong way round.
     """
-    height, width = images.shape[-2:]
-    ring = torch.ones(height, width, dtype=torch.bool, device=images.device)
+    ring = torch.ones(image_set.shape[1:], dtype=torch.bool)
     ring[1:-1, 1:-1] = False
-    mean, _ = _mean_and_deviation(_histogram(images[:, :, ring]))
-    return mean
+    total = sum(int(images[:, :, ring].sum()) for images in image_set.pieces(_at_once(image_set)))
+    return total / (255 * len(image_set) * image_set.shape[0] * int(ring.sum()))
 
 
 def class_counts(image_set: ImageSet) -> list[int]:
@@ -45,20 +69,23 @@ def class_counts(image_set: ImageSet) -> list[int]:
 
 def mean_image_per_class(image_set: ImageSet) -> Tensor:
     """The average image of each class: float32 (K, C, H, W) in [0, 1]; black for a class without images."""
-    means = torch.zeros(len(image_set.classes), *image_set.images.shape[1:])
-    for label in range(len(image_set.classes)):
-        members = image_set.images[image_set.labels == label]
-        if len(members):
-            means[label] = members.sum(dim=0, dtype=torch.int64) / (255 * len(members))
-    return means
+    sums = torch.zeros(len(image_set.classes), *image_set.shape, dtype=torch.int64)
+    size = _at_once(image_set)
+    for images, labels in zip(image_set.pieces(size), torch.split(image_set.labels, size), strict=True):
+        for label in set(labels.tolist()):
+            sums[label] += images[labels == label].sum(dim=0, dtype=torch.int64)
+    counts = torch.tensor(class_counts(image_set)).clamp(min=1)
+    return sums / (255 * counts[:, None, None, None])
 
 
-def _histogram(values: Tensor) -> list[int]:
-    """How often each of the 256 values of a byte occurs."""
-    counts = torch.zeros(256, dtype=torch.int64)
-    for first in range(0, len(values), _CHUNK):
-        counts += torch.bincount(values[first : first + _CHUNK].flatten(), minlength=256).cpu()
-    return counts.tolist()
+def _histograms(images: Tensor) -> Tensor:
+    """How often each of the 256 values of a byte occurs in each channel: int64 (C, 256)."""
+    return torch.stack([torch.bincount(values.flatten(), minlength=256) for values in images.unbind(dim=1)])
+
+
+def _at_once(image_set: ImageSet) -> int:
+    """How many images are looked at together."""
+    return max(1, _SCRATCH // math.prod(image_set.shape))
 
 
 def _mean_and_deviation(histogram: list[int]) -> tuple[float, float]:

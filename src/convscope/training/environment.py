@@ -5,7 +5,8 @@ import os
 import platform
 import subprocess
 import warnings
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
@@ -57,7 +58,7 @@ def environment() -> dict[str, Any]:
         "device": _devices(),
         "cpu": _cpu(),
         "threads": torch.get_num_threads(),
-        "memory_gib": _memory_gib(),
+        "memory_gib": memory_gib(),
     }
 
 
@@ -130,14 +131,26 @@ def _quota() -> float | None:
     return int(quota) / int(period) if quota.isdigit() else None
 
 
-def _memory_gib() -> float | None:
+def memory_gib() -> float | None:
     """Memory of the machine, or of the container where that is less."""
     try:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # Windows has no sysconf
         return None
-    limit = _read("/sys/fs/cgroup/memory.max").strip()
-    return round(min(total, int(limit) if limit.isdigit() else total) / 2**30, 1)
+    limits = [int(limit) for file in _limit_files() if (limit := _read(file).strip()).isdigit()]
+    return round(min(total, *limits) / 2**30, 1) if limits else round(total / 2**30, 1)
+
+
+def _limit_files() -> Iterator[str]:
+    """Where Linux says how much memory the groups have that this process is in, each of which may have a limit."""
+    yield "/sys/fs/cgroup/memory.max"  # a container sees its own group as the topmost
+    for line in _read("/proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        for group in (PurePosixPath(path), *PurePosixPath(path).parents):
+            if not controllers:  # version 2 of control groups
+                yield f"/sys/fs/cgroup{group}/memory.max"
+            elif "memory" in controllers.split(","):
+                yield f"/sys/fs/cgroup/memory{group}/memory.limit_in_bytes"
 
 
 def _read(path: str) -> str:

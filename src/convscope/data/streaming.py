@@ -1,0 +1,99 @@
+"""Reading batches ahead from a file of pixels that is larger than the memory.
+
+Images drawn one by one from all over a file cost a visit to the disk each. So they are read in blocks of neighbours,
+many blocks make a group, and batches are drawn from a group that lies in memory, while threads read the next one. The
+order of the blocks is random, and so is that of the images within a group.
+
+How this differs from a shuffle of the whole set: images that are neighbours in the file always come within the same
+group, some thousand images long, so a batch is drawn from the group's images instead of from all. Decoded photos lie in
+the file in an order that has nothing to do with their classes, so each group is a fair sample of the set all the same.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+from convscope.data.imageset import ImageSet
+
+BLOCK_BYTES = 1 << 22
+"""Pixels read in one go: enough that the disk's way to them is short against the reading."""
+GROUP_BYTES = 1 << 28
+"""Pixels in memory to draw batches from; there are two groups, one in use and one that is being read."""
+WORKERS = 4
+"""Threads that read. They mostly wait for the disk, so there may be more of them than cores."""
+
+
+def block_order(count: int, *, block: int, group: int, generator: torch.Generator) -> Tensor:
+    """A random order of `count` images that can be read in blocks: int64 (count,).
+
+    Args:
+        count: images in the set.
+        block: images that lie side by side in the file and in one group of the order.
+        group: images of the order that are shuffled together.
+        generator: decides the order.
+    """
+    blocks = torch.split(torch.arange(count), block)
+    mixed = torch.cat([blocks[index] for index in torch.randperm(len(blocks), generator=generator).tolist()])
+    groups = [part[torch.randperm(len(part), generator=generator)] for part in torch.split(mixed, group)]
+    return torch.cat(groups)
+
+
+def read_ahead(image_set: ImageSet, batches: Sequence[Tensor], *, block: int, group: int) -> Iterator[Tensor]:
+    """The pixels uint8 (B, C, H, W) of each batch of indices int64 (B,), read by threads before they are asked for.
+
+    Args:
+        image_set: the images, which lie in a file.
+        batches: indices in the set, in the order in which they are wanted.
+        block: images that a thread reads at a time.
+        group: batches that are read together, while those of the group before are in use.
+    """
+    groups = [batches[first : first + group] for first in range(0, len(batches), group)]
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="read-ahead") as pool:
+        reading = deque[_Group]()
+        try:
+            for index in range(len(groups)):
+                while len(reading) < 2 and index + len(reading) < len(groups):
+                    reading.append(_Group(image_set, groups[index + len(reading)], block, pool))
+                pixels, places = reading.popleft().wait()
+                for chosen in places:
+                    yield pixels.index_select(0, chosen)
+        finally:
+            for left in reading:  # the reader went away in the middle of the epoch
+                left.cancel()
+
+
+class _Group:
+    """Batches on their way from the file into memory."""
+
+    def __init__(self, image_set: ImageSet, batches: Sequence[Tensor], block: int, pool: Executor) -> None:
+        indices = torch.cat(tuple(batches))
+        # In the order of the file, so that the disk reads forwards.
+        order = (indices if image_set.rows is None else image_set.rows[indices]).argsort()
+        # A tensor made in inference mode, as evaluation has it, could not be written to by threads, which do not.
+        with torch.inference_mode(False):
+            self._pixels = torch.empty(len(indices), *image_set.shape, dtype=torch.uint8)
+        position = torch.empty_like(order)
+        position[order] = torch.arange(len(order))
+        self._places = torch.split(position, [len(batch) for batch in batches])
+
+        def read(first: int, chosen: Tensor) -> None:
+            self._pixels[first : first + len(chosen)] = image_set.take(chosen)
+
+        self._parts = [
+            pool.submit(read, number * block, chosen)
+            for number, chosen in enumerate(torch.split(indices[order], block))
+        ]
+
+    def wait(self) -> tuple[Tensor, Sequence[Tensor]]:
+        """All pixels of the group, uint8 (G, C, H, W), and where in them the images of each batch are."""
+        for part in self._parts:
+            part.result()
+        return self._pixels, self._places
+
+    def cancel(self) -> None:
+        """Leave unread what no thread has begun to read."""
+        for part in self._parts:
+            part.cancel()
