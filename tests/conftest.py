@@ -10,9 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from PIL import Image
 
 from convscope.catalog import WEIGHTS
 from convscope.data import ImageSet, Splits, load_splits, load_train_test, stratified_split, write_idx
@@ -42,7 +44,7 @@ def fashion_slice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     train, test = load_train_test("fashion-mnist-mini")
     for prefix, image_set in (("train", part(train, 0.06)), ("t10k", part(test, 0.1))):
-        write_idx(folder / f"{prefix}-images-idx3-ubyte", image_set.images[:, 0])
+        write_idx(folder / f"{prefix}-images-idx3-ubyte", image_set.take(torch.arange(len(image_set)))[:, 0])
         write_idx(folder / f"{prefix}-labels-idx1-ubyte", image_set.labels.to(torch.uint8))
     (folder / "classes.txt").write_text("\n".join(train.classes), encoding="utf-8")
     return folder
@@ -52,6 +54,23 @@ def fashion_slice(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fashion_splits(fashion_slice: Path) -> Splits:
     """The slice, loaded: 540 images to train, 60 to validate, 200 to test."""
     return load_splits(fashion_slice)
+
+
+@pytest.fixture(scope="session")
+def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 90 photos of many sizes in three classes, told apart by colour, and two files that are none."""
+    folder = tmp_path_factory.mktemp("photos") / "fruits"
+    random = np.random.default_rng(0)
+    for name, colour in (("apple", (200, 40, 40)), ("lemon", (220, 210, 60)), ("plum", (70, 40, 120))):
+        (folder / name).mkdir(parents=True)
+        for number in range(30):
+            height, width = random.integers(40, 90, 2)
+            pixels = np.asarray(colour) + random.integers(-40, 40, (height, width, 3))
+            suffix = ("jpg", "png", "webp")[number % 3]
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / name / f"{number}.{suffix}")
+    (folder / "plum" / "cut short.jpg").write_bytes((folder / "plum" / "0.jpg").read_bytes()[:200])
+    (folder / "lemon" / "notes.txt").write_text("yellow", encoding="utf-8")
+    return folder
 
 
 @dataclass

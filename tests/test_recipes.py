@@ -25,8 +25,14 @@ options = st.integers() | st.floats(allow_nan=False) | st.booleans() | texts
 
 
 def consistent(**values: Any) -> Config:
-    """Published weights bring a scaling of their own, and refuse another."""
-    return Config(**values | ({"scaling": "standardise"} if values["pretrained"] else {}))
+    """Pretrained weights bring a scaling of their own, and refuse another; without them nothing can be frozen."""
+    if values["pretrained"]:
+        values["scaling"] = "standardise"
+    else:
+        values["freeze"] = None
+    if values["freeze"] is None:
+        values["unfreeze_every"] = None
+    return Config(**values)
 
 
 configs = st.builds(
@@ -35,15 +41,25 @@ configs = st.builds(
     model=texts,
     model_options=st.dictionaries(texts, options, max_size=3),
     dropout=st.none() | shares,
-    pretrained=st.sampled_from([None, "imagenet", "imagenet-v2"]),
+    pretrained=st.none() | texts.filter(bool),
+    freeze=st.none() | st.integers(1, 9) | st.just("all-but-head"),
+    stage_lr_decay=st.floats(0, 1, exclude_min=True),
+    unfreeze_every=st.none() | counts,
     val_share=st.floats(0.01, 0.99),
+    test_share=st.floats(0.01, 0.99),
     split_seed=seeds,
     scaling=st.sampled_from(["standardise", "unit", "signed"]),
     input_size=st.none() | st.integers(1, 4096),
+    resize=st.sampled_from(["crop", "squash", "pad"]),
+    decode_size=st.none() | st.integers(1, 4096),
     flip=st.booleans(),
     shift=st.integers(0, 4096),
     rotation=st.floats(0, 180),
     cutout=st.integers(0, 4096),
+    crop_scale=st.floats(0, 1, exclude_min=True),
+    jitter=st.floats(0, 1),
+    mixup=not_negative,
+    cutmix=not_negative,
     epochs=counts,
     batch_size=counts,
     micro_batch=st.none() | counts,

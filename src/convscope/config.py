@@ -19,24 +19,44 @@ class Config:
     """Everything that decides the outcome of a run, together with the seed and the machine."""
 
     data: str = "fashion-mnist"
-    """Data set: a name of `convscope data list`, or a folder of IDX files laid out like FashionMNIST."""
+    """Data set: a name of `convscope data list`, or a folder: of photos, a folder for each class, or of data files laid
+    out like FashionMNIST's or CIFAR-10's."""
     model: str = "tinyvgg_bn"
     """Network: a name of `convscope models`."""
     model_options: dict[str, Option] = field(default_factory=dict)
     """The network's own options, as KEY VALUE pairs: `--model-options hidden 256 block2_convs 1`."""
     dropout: float | None = None
     """Share of units dropped in training, for networks that have dropout; the network's own value by default."""
-    pretrained: Literal["imagenet", "imagenet-v2"] | None = None
-    """Start from weights published for the network; images are then prepared as ImageNet's were."""
+    pretrained: str | None = None
+    """Start from weights learnt elsewhere: `imagenet` or `imagenet-v2` as published for the network, a run, or a file
+    of weights. Images are then prepared as they were there, and layers that do not fit, such as the last one for other
+    classes, start anew."""
+    freeze: int | str | None = None
+    """What keeps its pretrained weights: `all-but-head`, or how many stages of the network from the image on. The fewer
+    the images, the more is best left alone. With all-but-head and no augmentation (no flip, shift, crop_scale and so
+    on) each image goes through the network only once, and epochs take moments."""
+    stage_lr_decay: float = 1.0
+    """Factor on the learning rate from each stage of the network to the one before it, such as 0.4: layers near the
+    image, whose features serve every task, then change least."""
+    unfreeze_every: int | None = None
+    """Epochs after which one more of the frozen stages, the last, begins to learn; never by default."""
 
     val_share: float = 0.1
     """Share of the training images held out for validation, the same share of every class."""
+    test_share: float = 0.1
+    """Share of a folder of photos kept for the final test, where the folder has no test part of its own."""
     split_seed: int = 0
     """Decides which images are held out; apart from `seed`, so that several seeds share one split."""
     scaling: Literal["standardise", "unit", "signed"] = "standardise"
     """Pixels to mean 0 and deviation 1 by the training split's statistics, to [0, 1], or to [-1, 1]."""
     input_size: int | None = None
-    """Height and width in pixels to which images are resized; by default as they are, or as published weights ask."""
+    """Height and width in pixels to which images are resized; by default as they are, as published weights ask, or, for
+    photos, as the network's paper has it."""
+    resize: Literal["crop", "squash", "pad"] = "crop"
+    """How a photo becomes a square: the middle of it, all of it out of shape, or all of it with a border."""
+    decode_size: int | None = None
+    """Side in pixels at which photos are decoded and kept; the input size by default. A quarter more, perhaps, gives
+    random crops their detail."""
 
     flip: bool = False
     """Mirror each training image left to right with probability one half."""
@@ -46,6 +66,14 @@ class Config:
     """Turn each training image by up to this many degrees either way."""
     cutout: int = 0
     """Blank one square with this side in pixels at a random place of each training image (0: none)."""
+    crop_scale: float = 1.0
+    """Cut a random part with at least this share of the area out of each training image, stretched (1: keep all)."""
+    jitter: float = 0.0
+    """Change brightness, contrast and saturation of each training image by up to this share (0.4: by 0.6 to 1.4)."""
+    mixup: float = 0.0
+    """Blend training images in pairs, and their labels: alpha of the Beta distribution of the shares (0: none)."""
+    cutmix: float = 0.0
+    """Paste a box of one training image into another, and mix their labels by area: alpha as for mixup (0: none)."""
 
     epochs: int = 10
     """How often the network sees every training image."""
@@ -110,8 +138,20 @@ class Config:
             raise UserError("nesterov needs momentum: give momentum above 0, or leave nesterov out.")
         if self.pretrained and self.scaling != "standardise":
             raise UserError(
-                f"scaling is {self.scaling}, but published weights bring the scaling they were trained with: "
+                f"scaling is {self.scaling}, but pretrained weights bring the scaling they were trained with: "
                 f"leave scaling out, or pretrained."
+            )
+        if self.freeze is not None:
+            if self.freeze != "all-but-head" and (isinstance(self.freeze, str) or self.freeze < 1):
+                raise UserError(f"freeze is {self.freeze}: it must be all-but-head, or a number of stages, at least 1.")
+            if self.pretrained is None:
+                raise UserError(
+                    f"freeze is {self.freeze}, but without pretrained weights these layers would stay as they were "
+                    f"drawn: give pretrained too, or leave freeze out."
+                )
+        elif self.unfreeze_every is not None:
+            raise UserError(
+                f"unfreeze_every is {self.unfreeze_every}, but no stage is frozen: give freeze all-but-head too."
             )
 
     def to_yaml(self) -> str:
@@ -123,11 +163,19 @@ class Config:
 _INTERVALS = {
     "dropout": "[0, 1)",
     "val_share": "(0, 1)",
+    "test_share": "(0, 1)",
     "split_seed": "[0, 9223372036854775808)",
+    "stage_lr_decay": "(0, 1]",
+    "unfreeze_every": "[1, inf)",
     "input_size": "[1, 4096]",
+    "decode_size": "[1, 4096]",
     "shift": "[0, 4096]",
     "rotation": "[0, 180]",
     "cutout": "[0, 4096]",
+    "crop_scale": "(0, 1]",
+    "jitter": "[0, 1]",
+    "mixup": "[0, inf)",
+    "cutmix": "[0, inf)",
     "epochs": "[1, inf)",
     "batch_size": "[1, inf)",
     "micro_batch": "[1, inf)",

@@ -46,7 +46,7 @@ def test_facts_and_pictures_of_a_set(process: Command, fashion_slice: Path, plac
     done = process("data", "show", fashion_slice)
     assert (done.status, done.err) == (0, "")
     lines = done.out.splitlines()
-    assert lines[0].endswith(": 600 images to train, 200 to test")
+    assert lines[0].endswith(": 600 images to train, 200 images to test")
     assert "(1, 28, 28)" in lines[1]
     assert "10 classes, with training images:" in lines
     assert "  Ankle boot: 60" in lines
@@ -82,7 +82,7 @@ def test_fetching_what_is_shipped(command: Command, place: Path) -> None:
         (["fetch"], "which data set? Name one: convscope data fetch DATA, of fashion-mnist, "),
         (["fetch", "fashion-mnst"], "unknown data set 'fashion-mnst': did you mean 'fashion-mnist'?"),
         (["show", "nmist"], "unknown data set 'nmist': did you mean 'mnist'?"),
-        (["show", "photos"], "photos has no file train-images-idx3-ubyte"),
+        (["show", "photos"], "there are no images in photos"),
         (["show", "fashion-mnist-mini", "--output", "file"], "cannot make the directory file (File exists): "),
         (["show", "fashion-mnist-mini", "--output", "file/x"], "cannot make the directory file/x (Not a directory): "),
     ],

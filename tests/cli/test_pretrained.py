@@ -1,4 +1,4 @@
-"""`convscope train --pretrained imagenet` as a user meets it."""
+"""`convscope train --pretrained` as a user meets it."""
 
 import json
 import subprocess
@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 from convscope.catalog import WEIGHTS
 from convscope.data import load_splits
 from convscope.models import build_model
+from convscope.recipes import load_config
 from convscope.training.checkpoint import load_weights
 
 Publish = Callable[..., Any]
@@ -84,9 +86,47 @@ def test_without_the_file_nothing_is_written_and_the_remedy_is_named(
         (("resnet18", "--pretrained", "imagenet-v2"), "take imagenet."),
         (("resnet18", "--pretrained", "imagenet", "--scaling", "unit"), "leave scaling out, or pretrained."),
         (("resnet18_small", "--pretrained", "imagenet"), "choose one of: alexnet,"),
+        (("linear", "--pretrained", "imagnet"), "there are no weights 'imagnet': give imagenet or imagenet-v2, a run,"),
+        (("linear", "--pretrained", "latest"), "there is no run in runs yet"),
+        (("linear", "--freeze", "all-but-head"), "without pretrained weights these layers would stay as they were"),
+        (("linear", "--pretrained", "imagenet", "--freeze", "0"), "freeze is 0: it must be all-but-head, or a number"),
+        (("linear", "--unfreeze-every", "2"), "no stage is frozen: give freeze all-but-head too."),
+        (("linear", "--stage-lr-decay", "0"), "stage_lr_decay is 0.0: it must be greater than 0 and at most 1."),
     ],
 )
 def test_what_cannot_be_is_refused(
     fashion_slice: Path, refused: Callable[..., str], arguments: tuple[str, ...], reason: str
 ) -> None:
     assert reason in refused("train", fashion_slice, *arguments)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_run_is_named_frozen_and_remembered_by_its_path(
+    place: Path, fashion_slice: Path, command: Callable[..., Any]
+) -> None:
+    tiny = ("train", fashion_slice, "tinyvgg", "--model-options", "hidden", 8, *SHORT[:-1])
+    assert command(*tiny, "source").status == 0
+    source, _ = load_weights(place / "runs" / "source" / "checkpoints" / "best.safetensors")
+
+    for name, reference in (("by-name", "source"), ("by-path", "runs/source"), ("newest", "latest")):
+        outcome = command(*tiny, name, "--pretrained", reference, "--freeze", "all-but-head", "--stage-lr-decay", 0.5)
+        assert outcome.status == 0, outcome
+        config = load_config(place / "runs" / name / "config.yaml")
+        expected = "runs/by-path" if reference == "latest" else "runs/source"
+        assert (config.pretrained, config.freeze, config.stage_lr_decay) == (expected, "all-but-head", 0.5)
+        weights, _ = load_weights(place / "runs" / name / "checkpoints" / "best.safetensors")
+        changed = {key for key, tensor in weights.items() if not torch.equal(tensor, source[key])}
+        assert changed == {"output.weight", "output.bias"}
+        assert "start anew" not in outcome.out
+
+    outcome = command(*tiny, "larger", "--pretrained", "source", "--input-size", 32, "--freeze", 2)
+    assert outcome.status == 0, outcome
+    assert "hidden.linear, output start anew: the weights of runs/source do not fit them" in outcome.out
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_what_does_not_fit_a_run_is_refused(run_path: Path, fashion_slice: Path, refused: Callable[..., str]) -> None:
+    sentence = refused("train", fashion_slice, "tinyvgg", "--pretrained", "first")
+    assert sentence.startswith(f"the weights in {run_path}/checkpoints/best.safetensors are of linear, not of tinyvgg:")
+    sentence = refused("train", fashion_slice, "linear", "--pretrained", "first", "--freeze", "1")
+    assert "'linear' has nothing before its head 'output'" in sentence

@@ -11,7 +11,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from convscope.cli.progress import COLUMNS, Download, Progress, StopSignal
+from convscope.cli.progress import COLUMNS, Preparation, Progress, StopSignal
 from convscope.config import Config
 from convscope.experiment import Plan
 from convscope.runs import Run
@@ -23,6 +23,7 @@ PLAN = Plan(
     parameters=7850,
     class_counts=(900,) * 10,
     val_images=1000,
+    skipped=(),
     device="cpu",
     precision="bfloat16",
     threads=2,
@@ -126,10 +127,10 @@ def test_the_first_signal_asks_to_stop_the_second_stops(number: int, capsys: pyt
 
 
 def test_a_download_is_seen_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    with Download() as download:
-        download("images.gz", 0, 2_000_000)
-        download("images.gz", 1_000_000, 2_000_000)
-        download("a package", 0, 0)
+    with Preparation() as preparation:
+        preparation("fetching images.gz", 0, 2_000_000)
+        preparation("fetching images.gz", 1_000_000, 2_000_000)
+        preparation("a package", 0, 0)
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "fetching images.gz" in captured.err and "1.0/2.0 MB" in captured.err
@@ -137,6 +138,6 @@ def test_a_download_is_seen_on_standard_error(capsys: pytest.CaptureFixture[str]
 
 
 def test_no_download_nothing_seen(capsys: pytest.CaptureFixture[str]) -> None:
-    with Download():
+    with Preparation():
         pass
     assert capsys.readouterr() == ("", "")

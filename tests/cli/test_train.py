@@ -134,14 +134,22 @@ def test_a_network_s_option_may_be_true_or_false(word: str, value: bool) -> None
 def test_every_flag_reaches_the_setting(command: Command, fashion_slice: Path) -> None:
     # R-A3, R-A4, R-A5, R-B1, R-B2, R-B5
     flags: dict[str, Any] = {
+        "stage_lr_decay": 0.9,
         "val_share": 0.2,
+        "test_share": 0.3,
         "split_seed": 3,
         "scaling": "signed",
         "input_size": 16,
+        "resize": "pad",
+        "decode_size": 20,
         "flip": True,
         "shift": 1,
         "rotation": 5.0,
         "cutout": 4,
+        "crop_scale": 0.5,
+        "jitter": 0.1,
+        "mixup": 0.2,
+        "cutmix": 1.0,
         "epochs": 1,
         "batch_size": 160,
         "micro_batch": 90,
@@ -175,7 +183,8 @@ def test_every_flag_reaches_the_setting(command: Command, fashion_slice: Path) -
     assert done.status == 0, done.err
     written = yaml.safe_load(Path("runs/all/config.yaml").read_text(encoding="utf-8"))
     expected = flags | {"data": str(fashion_slice), "model": "tinyvgg_bn", "model_options": {"hidden": 8}}
-    expected |= {"pretrained": None}  # there are no weights for this network: see test_pretrained.py
+    # There are no weights for this network: see test_pretrained.py.
+    expected |= {"pretrained": None, "freeze": None, "unfreeze_every": None}
     assert written == expected
 
 

@@ -138,6 +138,20 @@ def test_reset_head_changes_the_classes_and_nothing_else(entry: ModelEntry) -> N
         model.reset_head(0)
 
 
+def test_stages_are_all_layers_from_the_image_to_the_head(entry: ModelEntry) -> None:
+    # R-A12
+    for options in [{}, {"auxiliary": True}] if takes_option(entry.name, "auxiliary") else [{}]:
+        model = outline(entry, input_size=entry.input_size, **options)
+        stages = list(model.stages().values())
+        parameters = [parameter for stage in stages for parameter in stage.parameters()]
+        assert [id(parameter) for parameter in parameters] == [id(parameter) for parameter in model.parameters()]
+        layers = {id(layer) for stage in stages for layer in stage}
+        assert layers == {id(layer) for layer in model.modules() if not [*layer.children()]}
+        assert all([*stage.parameters()] for stage in stages)
+        learning_with_the_head = set(stages[-1].parameters()) - set(model.head.parameters())
+        assert bool(learning_with_the_head) == bool(options)
+
+
 def test_export_gives_the_same_logits_for_any_batch(entry: ModelEntry) -> None:
     # R-F4, R-A12
     model, images = build(entry).eval(), draw_images(entry, 5)

@@ -31,6 +31,7 @@ class Watched:
             parameters=1,
             class_counts=class_counts,
             val_images=60,
+            skipped=(),
             device="cpu",
             precision="float32",
             threads=1,

@@ -89,13 +89,17 @@ def test_images_are_prepared_as_the_files_were(
     grey = Session.prepare(setting)
     mean, std = (fmean(row.mean),), (fmean(row.std),)
     border = grey.preprocessing.border
-    assert grey.preprocessing == Preprocessing(size=size, channels=1, mean=mean, std=std, border=border)
+    assert grey.preprocessing == Preprocessing(
+        size=size, channels=1, mean=mean, std=std, border=border, decode_size=28, resize="pad"
+    )
 
     splits = coloured(load_splits(setting.data))
     monkeypatch.setattr(sessions, "load_splits", lambda *arguments, **keywords: splits)
     colour = Session.prepare(setting)
     border = colour.preprocessing.border
-    assert colour.preprocessing == Preprocessing(size=size, channels=3, mean=row.mean, std=row.std, border=border)
+    assert colour.preprocessing == Preprocessing(
+        size=size, channels=3, mean=row.mean, std=row.std, border=border, decode_size=28, resize="pad"
+    )
     assert torch.equal(colour.model.state_dict()["conv1.weight"], file["conv1.weight"])
     header = colour.header()
     assert (header["input_size"], header["in_channels"]) == (size, 3)
@@ -110,7 +114,7 @@ def test_a_setting_that_cannot_be_is_refused_before_anything_is_fetched(
         # The data set is not here either, and would be told later.
         Session.prepare(replace(setting, data="nowhere", model="linear", model_options={}))
     for scaling in ("unit", "signed"):
-        with pytest.raises(UserError, match=f"scaling is {scaling}, but published weights bring"):
+        with pytest.raises(UserError, match=f"scaling is {scaling}, but pretrained weights bring"):
             replace(setting, scaling=scaling)
     assert mirror.asked == []
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from convscope import Preprocessing, build_model, load_pretrained
 from convscope.catalog import MODELS, WEIGHTS, Weights, weights_entry
 from convscope.errors import ConvscopeError, UserError
+from convscope.models.pretrained import fit_weights
 
 State = dict[str, Tensor]
 Publish = Callable[..., Any]
@@ -186,7 +187,9 @@ def test_googlenets_mean_and_deviation_stand_for_its_transformation_of_the_input
     colours = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
     def prepared(row: Weights) -> Tensor:
-        return Preprocessing(size=64, channels=3, mean=row.mean, std=row.std, border=0)(colours)
+        return Preprocessing(size=64, channels=3, mean=row.mean, std=row.std, border=0, decode_size=64, resize="crop")(
+            colours
+        )
 
     plain, transforming = network("googlenet_bn"), network("googlenet_bn", transform_input=True)
     with torch.inference_mode():
@@ -230,6 +233,37 @@ def test_options_that_change_the_layers_are_named(publish: Publish) -> None:
     publish("resnet18", network("resnet18").state_dict())
     with pytest.raises(UserError, match="not for the network with these options"):
         load_pretrained(network("resnet18", width=0.25))
+
+
+# Weights of another training
+
+
+def test_colour_images_get_from_weights_for_grey_the_answer_of_their_mean() -> None:
+    source, model = network("resnet18", in_channels=1), network("resnet18", seed=2)
+    assert fit_weights(model, source.state_dict(), Path("weights.pth")) == ()
+    colour = images()
+    with torch.inference_mode():
+        expected, logits = source(colour.mean(dim=1, keepdim=True)), model(colour)
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5 * expected.std().item())
+
+
+def test_equally_many_other_classes_get_new_last_layers() -> None:
+    source = network("googlenet_bn", auxiliary=True).state_dict()
+    model = network("googlenet_bn", seed=2, auxiliary=True)
+    drawn = copy(model.state_dict())
+    last = ("aux1.fc2", "aux2.fc2", "fc")
+    assert fit_weights(model, source, Path("weights.pth"), same_classes=False) == last
+    expected = {name: (drawn if name.rpartition(".")[0] in last else source)[name] for name in source}
+    assert_equal(model.state_dict(), expected)
+
+
+def test_a_squeeze_that_is_as_narrow_as_there_are_classes_is_no_last_layer() -> None:
+    source = network("se_resnet18", num_classes=4, width=1)
+    model = network("se_resnet18", seed=2, num_classes=4, width=1)
+    assert model.layer1[0].rescale.fc1.out_features == 4
+    assert fit_weights(model, source.state_dict(), Path("weights.pth"), same_classes=False) == ("fc",)
+    kept = {name for name in source.state_dict() if not name.startswith("fc.")}
+    assert_equal(*({name: net.state_dict()[name] for name in kept} for net in (model, source)))
 
 
 # Files that are something else
@@ -291,7 +325,7 @@ def test_a_file_is_fetched_once_and_its_progress_is_told(publish: Publish, tmp_p
     heard: list[tuple[str, int, int]] = []
     load_pretrained(network("resnet18"), data_dir=tmp_path / "own", progress=lambda *report: heard.append(report))
     ((name, data),) = mirror.files.items()
-    assert heard[-1] == (name, len(data), len(data))
+    assert heard[-1] == (f"fetching {name}", len(data), len(data))
     folder = tmp_path / "own" / "weights"
     assert [(path.name, path.read_bytes()) for path in folder.iterdir()] == [(name, data)]
     load_pretrained(network("resnet18"), data_dir=tmp_path / "own")

@@ -11,7 +11,7 @@ from convscope.models.layers import WithAuxiliary
 from convscope.training.averaging import MovingAverage
 from convscope.training.checkpoint import MemoryCheckpoints
 from convscope.training.evaluate import evaluate, predict_logits
-from convscope.training.loop import Diverged, fit, train_epoch
+from convscope.training.loop import Diverged, add_gradients, fit, train_epoch
 from convscope.training.loss import CrossEntropy
 from convscope.training.runtime import Runtime
 from convscope.training.schedules import Schedule, build_schedule
@@ -88,6 +88,29 @@ def test_learning_rate_of_each_step_is_the_schedules(fashion_splits: Splits) -> 
     state = TrainState(model, optimizer, schedule, CPU, MovingAverage(model, decay=0.5), EarlyStopping(), epoch=2)
     rates = [record.lr for record in train_epoch(state, train, CrossEntropy())]
     assert rates == [0.5 * schedule.factor(step) for step in range(6, 12)]
+
+
+def test_groups_keep_their_share_of_the_learning_rate(fashion_splits: Splits) -> None:
+    # R-A12: and the rate that is told is that of the head, the largest.
+    model = Spy()
+    groups = [{"params": [model.linear.weight], "lr_scale": 0.25}, {"params": [model.linear.bias]}]
+    optimizer = optim.SGD(groups, lr=0.5)
+    before = model.linear.weight.detach().clone(), model.linear.bias.detach().clone()
+    train, val = batches(fashion_splits.train, 540, shuffle_seed=0), batches(fashion_splits.val, 60)
+    (record,) = fit(
+        model,
+        train,
+        val,
+        optimizer,
+        schedule=Schedule(lambda step: 0.5),
+        runtime=CPU,
+        epochs=1,
+        checkpoints=MemoryCheckpoints(),
+    )
+    assert record.lr == 0.25
+    for parameter, start, lr in zip((model.linear.weight, model.linear.bias), before, (0.0625, 0.25), strict=True):
+        assert parameter.grad is not None
+        torch.testing.assert_close(parameter.detach(), start - lr * parameter.grad)
 
 
 def fit_with(splits: Splits, model: nn.Module, **keywords: object) -> list[EpochRecord]:
@@ -204,6 +227,25 @@ def test_a_batch_in_parts_gives_the_step_of_the_whole_batch(micro_batch: int, fa
     torch.testing.assert_close(parts_state.sums, whole_state.sums, rtol=1e-4, atol=1e-3)
     assert [r.lr for r in parts_records] == [r.lr for r in whole_records]
     assert [r.loss.item() for r in parts_records] == pytest.approx([r.loss.item() for r in whole_records], rel=1e-4)
+
+
+@pytest.mark.parametrize("micro_batch", [None, 7])
+def test_of_an_image_made_of_two_the_larger_share_counts(micro_batch: int | None, fashion_splits: Splits) -> None:
+    model = Small()
+    images, _ = next(batches(fashion_splits.val, 60).epoch(1))
+    with torch.no_grad():
+        answers = model(images).argmax(dim=1)
+    # Every third image is right in its larger share, every third in its smaller one, every third in neither.
+    classes = torch.stack([answers, (answers + 1) % 10, (answers + 2) % 10])
+    larger, smaller = torch.tensor([0, 1, 2]).repeat(20), torch.tensor([1, 0, 1]).repeat(20)
+    everyone = torch.arange(60)
+    targets = torch.zeros(60, 10)
+    targets[everyone, classes[larger, everyone]] = 0.6
+    targets[everyone, classes[smaller, everyone]] = 0.4
+    loss, correct = add_gradients(model, images, targets, CrossEntropy(), CPU, micro_batch=micro_batch)
+    assert correct.item() == 20
+    expected = -(targets * model(images).log_softmax(dim=1)).sum(dim=1).mean()
+    torch.testing.assert_close(loss, expected.detach())
 
 
 class WithHelper(Spy):

@@ -96,3 +96,26 @@ def test_momentum_and_nesterov(nesterov: bool, expected: float) -> None:
 def test_an_unknown_optimizer() -> None:
     with pytest.raises(ValueError, match="unknown optimizer 'lion'"):
         build_optimizer("lion", network(), lr=0.1)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_each_stage_learns_slower_than_the_one_after_it(name: str) -> None:
+    # R-A12: Howard & Ruder's discriminative fine-tuning.
+    model = build_model("tinyvgg_bn", hidden=4, seed=0)
+    optimizer = build_optimizer(name, model, lr=0.1, weight_decay=0.01, stage_lr_decay=0.5)
+    scales = {id(p): group["lr_scale"] for group in optimizer.param_groups for p in group["params"]}
+    assert len(scales) == sum(len(group["params"]) for group in optimizer.param_groups) == len([*model.parameters()])
+    for stage, expected in (("block1", 1 / 16), ("block2", 1 / 8), ("block3", 1 / 4), ("hidden", 1 / 2), ("output", 1)):
+        assert {scales[id(parameter)] for parameter in model.get_submodule(stage).parameters()} == {expected}
+    decayed = {id(p) for group in optimizer.param_groups for p in group["params"] if group["weight_decay"]}
+    assert decayed == {id(parameter) for parameter in model.parameters() if parameter.ndim > 1}
+
+
+def test_without_it_the_groups_are_two_and_in_the_networks_order() -> None:
+    """What runs that were stopped have saved must fit the optimizer that is to go on."""
+    model = network()
+    optimizer = build_optimizer("adamw", model, lr=0.1)
+    weights, others = optimizer.param_groups
+    assert [id(p) for p in weights["params"]] == [id(p) for p in model.parameters() if p.ndim > 1]
+    assert [id(p) for p in others["params"]] == [id(p) for p in model.parameters() if p.ndim == 1]
+    assert (weights["lr_scale"], others["lr_scale"]) == (1, 1)

@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
         for model in flags.subjects[1:]:
             model_entry(model)
 
-    from convscope.cli.progress import Download, Progress, StopSignal, how_to_resume
+    from convscope.cli.progress import Preparation, Progress, StopSignal, how_to_resume
     from convscope.cli.results import say_comparison
     from convscope.doctor.training import StallWatch
     from convscope.experiment import compare_runs, compare_settings
@@ -67,7 +67,7 @@ def main(argv: list[str]) -> int:
             replace(common, model=model, dropout=common.dropout if takes_option(model, "dropout") else None)
             for model in models
         ]
-        with Progress(log_every=flags.log_every) as progress, StopSignal() as stop, Download() as download:
+        with Progress(log_every=flags.log_every) as progress, StopSignal() as stop, Preparation() as preparation:
             try:
                 comparison = compare_settings(
                     configs,
@@ -76,7 +76,7 @@ def main(argv: list[str]) -> int:
                     data_dir=flags.data_dir,
                     observers=(progress, StallWatch(progress.say)),
                     interrupted=stop,
-                    progress=download,
+                    progress=preparation,
                 )
             except Interrupted:
                 print(f"stopped and saved; go on with: {how_to_resume(progress)}")

@@ -1,9 +1,11 @@
 """`convscope data list|show|fetch`: the data sets, what they look like, and how they come here."""
 
 import json
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -12,6 +14,9 @@ from convscope.cli.flags import read_flags
 from convscope.data.sources import fetch, locate
 from convscope.errors import UserError
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 @dataclass(frozen=True)
 class Data:
@@ -19,6 +24,7 @@ class Data:
 
     $ convscope data
     $ convscope data show fashion-mnist-mini
+    $ convscope data show photos/ --size 160
     $ convscope data fetch mnist
     """
 
@@ -27,9 +33,13 @@ class Data:
     ] = "list"
     """What to do."""
     data: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = None
-    """With show and fetch: a name of the list; with show also a folder of IDX files."""
+    """With show and fetch: a name of the list; with show also a folder of photos, or of data files."""
     output: Path | None = None
     """With show: directory for the pictures; `pictures/DATA` by default."""
+    size: int = 128
+    """With show: side in pixels to which photos are brought."""
+    resize: Literal["crop", "squash", "pad"] = "crop"
+    """With show: how a photo becomes a square: the middle of it, all of it out of shape, or all of it with a border."""
     data_dir: Path | None = None
     """Directory of the data sets; CONVSCOPE_DATA or the user's cache directory by default."""
     json: bool = False
@@ -45,10 +55,10 @@ def main(argv: list[str]) -> int:
     if flags.data is None:
         raise UserError(f"which data set? Name one: convscope data {flags.command} DATA, of {', '.join(DATA)}.")
     if flags.command == "fetch":
-        from convscope.cli.progress import Download
+        from convscope.cli.progress import Preparation
 
-        with Download() as download:
-            folder = fetch(data_entry(flags.data), flags.data_dir, download)
+        with Preparation() as preparation:
+            folder = fetch(data_entry(flags.data), flags.data_dir, preparation)
         print(f"{flags.data} is in {folder}")
         return 0
     _show(flags.data, flags)
@@ -76,8 +86,8 @@ def _list(flags: Data) -> None:
         table.add_row(
             name,
             f"{entry.train_images:,}",
-            f"{entry.test_images:,}",
-            f"{entry.in_channels}x{entry.input_size}x{entry.input_size}",
+            "none" if entry.test_images is None else f"{entry.test_images:,}",
+            "photos" if entry.input_size is None else f"{entry.in_channels}x{entry.input_size}x{entry.input_size}",
             str(len(entry.classes)),
             entry.summary,
             entry.licence,
@@ -90,48 +100,91 @@ def _show(name: str, flags: Data) -> None:
     import torch
 
     from convscope import plots
-    from convscope.cli.progress import Download
-    from convscope.data import channel_statistics, class_counts, load_train_test, mean_image_per_class
+    from convscope.cli.progress import Preparation
+    from convscope.data import (
+        channel_statistics,
+        class_counts,
+        find_photos,
+        is_photos,
+        load_train_test,
+        mean_image_per_class,
+    )
 
-    folder = flags.output or Path("pictures") / Path(name).name
-    with Download() as download:
-        train, test = load_train_test(name, data_dir=flags.data_dir, progress=download)
-    mean, std = channel_statistics(train.images)
+    photos = None
+    with Preparation() as preparation:
+        if is_photos(name):
+            photos = find_photos(
+                name, size=flags.size, resize=flags.resize, data_dir=flags.data_dir, progress=preparation
+            )
+            splits = photos.splits(name)
+            train, parts = splits.train, {"train": splits.train, "val": splits.val, "test": splits.test}
+        else:
+            train, test = load_train_test(name, data_dir=flags.data_dir, progress=preparation)
+            parts = {"train": train, "test": test}
+    mean, std = channel_statistics(train)
     counts = class_counts(train)
-    # Two images of each class, class after class, so that each column of the strip is one class where there are ten.
-    chosen = torch.cat([torch.nonzero(train.labels == label).flatten()[:2] for label in range(len(train.classes))])
-    chosen = torch.cat([chosen[::2], chosen[1::2]])
+    # As many images of each class as fill two rows of ten, at least two; a column a class where there are ten.
+    each = max(2, 20 // len(train.classes))
+    chosen = [torch.nonzero(train.labels == label).flatten()[:each] for label in range(len(train.classes))]
+    strip = torch.cat([places[turn : turn + 1] for turn in range(each) for places in chosen])
     pictures = {
-        "samples": plots.sample_strip(train.images[chosen].numpy(), train.labels[chosen].numpy(), train.classes),
+        "samples": plots.sample_strip(train.take(strip).numpy(), train.labels[strip].numpy(), train.classes),
         "classes": plots.class_distribution(counts, train.classes),
         "means": plots.mean_images(mean_image_per_class(train).numpy(), train.classes),
     }
+    if photos:
+        files = photos.decoded.files
+        pictures["sizes"] = plots.image_sizes(
+            [file.width for file in files], [file.height for file in files], flags.size
+        )
+    paths = _save(pictures, flags.output or Path("pictures") / Path(name).name)
+    facts: dict[str, Any] = {
+        "data": name,
+        **{f"{part}_images": len(images) for part, images in parts.items()},
+        "image_shape": list(train.shape),
+        "classes": dict(zip(train.classes, map(int, counts), strict=True)),
+        "mean": list(mean),
+        "std": list(std),
+        "pictures": {picture: str(path) for picture, path in paths.items()},
+    }
+    if photos:
+        facts |= {
+            "modes": dict(Counter(file.mode for file in files).most_common()),
+            "skipped": [asdict(file) for file in splits.skipped],
+        }
+    if flags.json:
+        print(json.dumps(facts, indent=1))
+        return
+    doing = {"train": "train", "val": "validate", "test": "test"}
+    print(f"{name}: " + ", ".join(f"{len(images):,} images to {doing[part]}" for part, images in parts.items()))
+    shape = f"image shape (channels, height, width): {train.shape}, one byte a value"
+    print(f"{shape}, by {flags.resize}" if photos else shape)
+    print(f"mean {', '.join(f'{value:.4f}' for value in mean)}, std {', '.join(f'{value:.4f}' for value in std)}")
+    if photos:
+        widths, heights = ([getattr(file, side) for file in files] for side in ("width", "height"))
+        print(f"files {min(widths)} to {max(widths)} pixels wide, {min(heights)} to {max(heights)} high")
+        print("kinds of pixels: " + ", ".join(f"{count:,} {mode}" for mode, count in facts["modes"].items()))
+    print(f"{len(train.classes)} classes, with training images:")
+    for label, count in facts["classes"].items():
+        print(f"  {label}: {count:,}")
+    if photos and splits.skipped:
+        print(f"left out {len(splits.skipped):,} files:")
+        for file in splits.skipped:
+            print(f"  {file.path}: {file.reason}")
+    print(f"wrote {', '.join(map(str, paths.values()))}")
+
+
+def _save(pictures: Mapping[str, "Figure"], folder: Path) -> dict[str, Path]:
+    """Write the pictures into a folder; answers the path of each."""
+    from convscope import plots
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
             f"cannot make the directory {folder} ({error.strerror}): choose another with --output."
         ) from error
-    paths = {picture: folder / f"{picture}.png" for picture in pictures}
-    for picture, figure in pictures.items():
-        plots.save_figure(figure, paths[picture])
-    facts: dict[str, Any] = {
-        "data": name,
-        "train_images": len(train),
-        "test_images": len(test),
-        "image_shape": list(train.images.shape[1:]),
-        "classes": dict(zip(train.classes, map(int, counts), strict=True)),
-        "mean": list(mean),
-        "std": list(std),
-        "pictures": {picture: str(path) for picture, path in paths.items()},
-    }
-    if flags.json:
-        print(json.dumps(facts, indent=1))
-        return
-    print(f"{name}: {len(train):,} images to train, {len(test):,} to test")
-    print(f"image shape (channels, height, width): {tuple(train.images.shape[1:])}, one byte a value")
-    print(f"mean {', '.join(f'{value:.4f}' for value in mean)}, std {', '.join(f'{value:.4f}' for value in std)}")
-    print(f"{len(train.classes)} classes, with training images:")
-    for label, count in facts["classes"].items():
-        print(f"  {label}: {count:,}")
-    print(f"wrote {', '.join(map(str, paths.values()))}")
+    paths = {name: folder / f"{name}.png" for name in pictures}
+    for name, figure in pictures.items():
+        plots.save_figure(figure, paths[name])
+    return paths

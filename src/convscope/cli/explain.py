@@ -136,6 +136,7 @@ def _memory_of(
 
     memory, more = needs(options.batch_size), needs(2 * options.batch_size)
     data = DATA[Config().data]
+    assert data.test_images is not None and data.input_size is not None  # not so where photos are of many sizes
     besides = {
         "process": process_memory(),
         "data_set": (data.train_images + data.test_images) * (data.in_channels * data.input_size**2 + 8),

@@ -4,6 +4,7 @@ import shlex
 import signal
 import sys
 import time
+from collections import Counter
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -64,6 +65,18 @@ class Progress:
             f"seed {config.seed}; {plan.device}, {plan.precision}, "
             f"{plan.threads} thread{'' if plan.threads == 1 else 's'}; into {plan.run.path}"
         )
+        if plan.skipped:
+            reasons = Counter(file.reason for file in plan.skipped)
+            self._console.print(
+                f"left out {len(plan.skipped):,} files of {config.data} that cannot be used ("
+                + ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common(5))
+                + f"): `convscope doctor data {shlex.quote(config.data)}` lists them"
+            )
+        if plan.drawn:
+            self._console.print(
+                f"{', '.join(plan.drawn)} start anew: the weights of {config.pretrained} do not fit them, "
+                f"for other classes or another input size"
+            )
         if plan.resumed:
             self._console.print(f"resuming in epoch {plan.first_epoch}")
         self._row(COLUMNS)
@@ -149,8 +162,8 @@ class StopSignal:
             signal.signal(number, handler)
 
 
-class Download:
-    """Shows the progress of a download as a bar on standard error."""
+class Preparation:
+    """Shows on standard error, as bars, how far a data set or weights are fetched and made ready."""
 
     def __init__(self) -> None:
         self._bar: Bar | None = None
@@ -165,9 +178,9 @@ class Download:
             self._bar.stop()
 
     def __call__(self, name: str, done: int, total: int) -> None:
-        """`done` of `total` bytes of `name` are here; 0 where the total is not known."""
+        """`done` of `total` bytes are done with what `name` says; 0 where the total is not known."""
         if self._bar is None:
-            columns = (TextColumn("fetching {task.description}"), BarColumn(), DownloadColumn())
+            columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
             self._bar = Bar(*columns, console=Console(stderr=True))
             self._bar.start()
         task = next((task for task in self._bar.tasks if task.description == name), None)

@@ -6,10 +6,12 @@ from typing import Annotated, TypeVar
 
 import tyro
 
+from convscope.catalog.weights import VERSIONS
 from convscope.cli.flags import option_values, read_flags
 from convscope.config import Config, Option
 from convscope.errors import UserError
 from convscope.recipes import load_config, load_recipe
+from convscope.runs import NEWEST, Run
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,20 @@ def parse(kind: type[S], argv: list[str], *, verb: str) -> S:
     return read_flags(kind, argv, verb=verb, default=default)
 
 
-def setting(flags: Config) -> Config:
+def setting(flags: Settings) -> Config:
     """The part of the flags that is the setting of the experiment."""
     values = {field.name: getattr(flags, field.name) for field in fields(Config)}
-    return Config(**values | {"model_options": option_values(flags.model_options)})
+    values["model_options"] = option_values(flags.model_options)
+    values["pretrained"] = _path_of_weights(flags.pretrained, flags.runs_dir)
+    return Config(**values)
+
+
+def _path_of_weights(pretrained: str | None, runs_dir: Path) -> str | None:
+    """A run's name, or `latest`, as the path that repeats the training whatever other runs come; else as it is."""
+    if pretrained is None or pretrained in VERSIONS or Path(pretrained).exists():
+        return pretrained
+    is_run = pretrained == NEWEST or (runs_dir / pretrained).is_dir()
+    return str(Run.open(pretrained, runs_dir).path) if is_run else pretrained
 
 
 def _value(argv: list[str], flag: str) -> str | None:

@@ -20,14 +20,16 @@ class Train(Settings):
 
     $ convscope train fashion-mnist-mini tinyvgg_bn --epochs 3
     $ convscope train fashion-mnist lenet5 --optimizer sgd --lr 0.1 --schedule cosine --flip --shift 2
-    $ convscope train photos/idx tinyvgg --model-options hidden 256 --patience 3 --name first
-    $ convscope train fashion-mnist resnet18 --pretrained imagenet --input-size 64 --lr 5e-4
+    $ convscope train photos/ tinyvgg_bn --input-size 64 --model-options hidden 256 --patience 3 --name first
+    $ convscope train photos/ resnet18 --pretrained imagenet --freeze all-but-head
+    $ convscope train cats-vs-dogs resnet18_small --input-size 64 --pretrained latest --stage-lr-decay 0.5
     $ convscope train --config runs/first/config.yaml --seed 1
     $ convscope train --resume latest
     """
 
     data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = "fashion-mnist"
-    """Data set: a name of `convscope data list`, or a folder of IDX files laid out like FashionMNIST."""
+    """Data set: a name of `convscope data list`, or a folder: of photos, a folder for each class, or of data files laid
+    out like FashionMNIST's or CIFAR-10's."""
     model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[MODEL]")] = "tinyvgg_bn"
     """Network: a name of `convscope models`."""
     name: str | None = None
@@ -48,14 +50,14 @@ def main(argv: list[str]) -> int:
         raise UserError(
             "--resume goes on with the run's own setting: leave out data set, network, --name and hyperparameters."
         )
-    from convscope.cli.progress import Download, Progress, StopSignal, how_to_resume
+    from convscope.cli.progress import Preparation, Progress, StopSignal, how_to_resume
     from convscope.cli.results import say_results
     from convscope.doctor.training import StallWatch
     from convscope.experiment import resume, train
     from convscope.report import write_report
     from convscope.training.loop import Diverged, Interrupted
 
-    with Progress(log_every=flags.log_every) as progress, StopSignal() as stop, Download() as download:
+    with Progress(log_every=flags.log_every) as progress, StopSignal() as stop, Preparation() as preparation:
         observers = (progress, StallWatch(progress.say))
         try:
             if flags.resume is None:
@@ -66,11 +68,11 @@ def main(argv: list[str]) -> int:
                     data_dir=flags.data_dir,
                     observers=observers,
                     interrupted=stop,
-                    progress=download,
+                    progress=preparation,
                 )
             else:
                 run = Run.open(flags.resume, flags.runs_dir)
-                run = resume(run, data_dir=flags.data_dir, observers=observers, interrupted=stop)
+                run = resume(run, data_dir=flags.data_dir, observers=observers, interrupted=stop, progress=preparation)
         except Interrupted:
             print(f"stopped and saved; go on with: {how_to_resume(progress)}")
             return 130

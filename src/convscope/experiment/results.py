@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from convscope import plots
 from convscope.data import Batches, ImageSet, Preprocessing, Splits, load_splits
 from convscope.errors import UserError
-from convscope.experiment.session import images_at_once
+from convscope.experiment.session import images_at_once, must_stream
 from convscope.metrics import classification_report, log_softmax
 from convscope.predict import Predictor
 from convscope.runs import Run
@@ -36,7 +37,15 @@ def evaluate(
         raise UserError(f"there is no split '{split}': choose one of {', '.join(SPLITS)}.")
     config = run.config()
     predictor = Predictor.from_run(run)
-    splits = load_splits(config.data, val_share=config.val_share, seed=config.split_seed, data_dir=data_dir)
+    splits = load_splits(
+        config.data,
+        val_share=config.val_share,
+        test_share=config.test_share,
+        seed=config.split_seed,
+        size=predictor.preprocessing.decode_size,
+        resize=config.resize,
+        data_dir=data_dir,
+    )
     if splits.train.classes != predictor.classes:
         raise UserError(
             f"the data set {config.data} has other classes than the run was trained for: "
@@ -62,7 +71,13 @@ def evaluate_split(
 ) -> dict[str, Any]:
     """The report on one split; draws its pictures if asked to, and for the test split writes predictions.npz."""
     image_set: ImageSet = getattr(splits, split)
-    batches = Batches(image_set, preprocessing, batch_size=images_at_once(run.config()), device=runtime.device)
+    batches = Batches(
+        image_set,
+        preprocessing,
+        batch_size=images_at_once(run.config()),
+        device=runtime.device,
+        streamed=must_stream(image_set, runtime.device),
+    )
     logits, labels = (tensor.cpu().numpy() for tensor in predict_logits(model, batches, runtime))
     report = classification_report(logits, labels, image_set.classes, top_k=top_k)
     if split == "test":
@@ -82,7 +97,7 @@ def _draw(figures: Path, suffix: str, image_set: ImageSet, logits: Any, labels: 
 
     def draw_grid(chosen: Any, name: str) -> None:
         grid = plots.prediction_grid(
-            image_set.images[chosen].numpy(),
+            image_set.take(torch.from_numpy(chosen)).numpy(),
             labels[chosen],
             predictions[chosen],
             image_set.classes,

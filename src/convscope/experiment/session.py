@@ -1,21 +1,28 @@
 """Everything a training needs, built from a setting."""
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-from torch import nn, optim
+import torch
+from torch import optim
 
-from convscope.catalog import Weights, weights_entry
+from convscope.catalog import model_entry
 from convscope.config import Config, Option
-from convscope.data import Augmentation, Batches, ImageSet, Preprocessing, Splits, load_splits
+from convscope.data import Augmentation, Batches, ImageSet, Preprocessing, Splits, is_photos, load_splits
 from convscope.downloads import Progress
+from convscope.experiment.weights import Source, find_source
 from convscope.models import build_model, check_options
-from convscope.models.pretrained import load_pretrained
+from convscope.models.layers import Classifier
+from convscope.training.environment import memory_gib
+from convscope.training.freezing import Freezing, build_freezing
 from convscope.training.optimizers import build_optimizer
 from convscope.training.runtime import Runtime
 from convscope.training.schedules import Schedule, build_schedule
+
+LEAST_PHOTO = 64
+"""Pixels to which photos are brought where nobody said otherwise and the network was made for less."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,10 @@ class Session:
     splits: Splits
     preprocessing: Preprocessing
     runtime: Runtime
-    model: nn.Module
+    model: Classifier
+    drawn: tuple[str, ...]
+    """Layers that start anew although the setting names weights of a run or a file, because they do not fit."""
+    freezing: Freezing
     train: Batches
     val: Batches
     optimizer: optim.Optimizer
@@ -39,22 +49,34 @@ class Session:
         *,
         data_dir: Path | None = None,
         progress: Progress | None = None,
-        resuming: bool = False,
+        checkpoint: dict[str, Any] | None = None,
     ) -> "Session":
         """Build all of it; raises UserError for whatever cannot be trained, before anything is written.
 
-        When `resuming`, the model is about to be given the weights of a checkpoint, and needs no published ones.
+        `checkpoint` is the header of a checkpoint whose weights the model is about to be given: it then needs no
+        other ones to start from, and its images are prepared as they were from the beginning.
         """
         check_options(config.model, model_options(config))  # told before a data set is fetched for a misspelt model
-        weights = weights_entry(config.model, config.pretrained) if config.pretrained else None
-        runtime = Runtime.choose(config.device, config.precision, config.threads)
-        splits = load_splits(
-            config.data, val_share=config.val_share, seed=config.split_seed, data_dir=data_dir, progress=progress
-        )
-        if weights is None:
-            preprocessing = Preprocessing.for_training(splits.train, config.scaling, size=config.input_size)
+        if checkpoint is None:
+            source = find_source(config, model_options(config), data_dir=data_dir, progress=progress)
         else:
-            preprocessing = _as_published(splits.train, weights, size=config.input_size)
+            source = Source.trained_with(Preprocessing.from_dict(checkpoint["preprocessing"]))
+        runtime = Runtime.choose(config.device, config.precision, config.threads)
+        size = config.input_size or source.size
+        if size is None and is_photos(config.data):
+            # Photos have no size of their own; a network for 28 pixels would see nothing in them.
+            size = max(model_entry(config.model).input_size, LEAST_PHOTO)
+        splits = load_splits(
+            config.data,
+            val_share=config.val_share,
+            test_share=config.test_share,
+            seed=config.split_seed,
+            size=config.decode_size or size,
+            resize=config.resize,
+            data_dir=data_dir,
+            progress=progress,
+        )
+        preprocessing = source.prepare(splits, config.scaling, size=size)
         network = build_model(
             config.model,
             num_classes=len(splits.train.classes),
@@ -63,9 +85,10 @@ class Session:
             seed=config.seed,
             **model_options(config),
         )
-        if weights is not None and not resuming:
-            load_pretrained(network, weights.version, data_dir=data_dir, progress=progress)
+        drawn = source.give(network, splits.train.classes)
+        freezing = build_freezing(network, config.freeze, unfreeze_every=config.unfreeze_every)
         model = runtime.prepare(network)
+        streamed = must_stream(splits.train, runtime.device)
         train = Batches(
             splits.train,
             preprocessing,
@@ -73,8 +96,16 @@ class Session:
             device=runtime.device,
             shuffle_seed=config.seed,
             augmentation=Augmentation(
-                flip=config.flip, shift=config.shift, rotation=config.rotation, cutout=config.cutout
+                flip=config.flip,
+                shift=config.shift,
+                rotation=config.rotation,
+                cutout=config.cutout,
+                crop_scale=config.crop_scale,
+                jitter=config.jitter,
+                mixup=config.mixup,
+                cutmix=config.cutmix,
             ),
+            streamed=streamed,
         )
         optimizer = build_optimizer(
             config.optimizer,
@@ -84,6 +115,7 @@ class Session:
             momentum=config.momentum,
             nesterov=config.nesterov,
             decay_norms_and_biases=config.decay_norms_and_biases,
+            stage_lr_decay=config.stage_lr_decay,
         )
         schedule = build_schedule(
             config.schedule,
@@ -95,8 +127,10 @@ class Session:
             gamma=config.gamma,
             final=config.final_lr,
         )
-        val = Batches(splits.val, preprocessing, batch_size=images_at_once(config), device=runtime.device)
-        return cls(config, splits, preprocessing, runtime, model, train, val, optimizer, schedule)
+        val = Batches(
+            splits.val, preprocessing, batch_size=images_at_once(config), device=runtime.device, streamed=streamed
+        )
+        return cls(config, splits, preprocessing, runtime, model, drawn, freezing, train, val, optimizer, schedule)
 
     @property
     def parameters(self) -> int:
@@ -117,20 +151,13 @@ class Session:
         }
 
 
-def _as_published(train: ImageSet, weights: Weights, *, size: int | None) -> Preprocessing:
-    """The preprocessing that published weights expect, whatever the statistics of the training images.
-
-    Images are brought to the network's input size as a whole, `weights.crop` where no `size` is given. The published
-    accuracy was measured on the middle of larger photographs, resized to `weights.resize`; that is another task.
-    Grey images, whose pixel is red, green and blue in one, take the average of the three means and of the three
-    standard deviations.
-    """
-    preprocessing = Preprocessing.for_training(train, "unit", size=size or weights.crop)
-    mean, std = weights.mean, weights.std
-    if preprocessing.channels == len(mean):
-        return replace(preprocessing, mean=mean, std=std)
-    channels = preprocessing.channels
-    return replace(preprocessing, mean=(fmean(mean),) * channels, std=(fmean(std),) * channels)
+def must_stream(image_set: ImageSet, device: torch.device) -> bool:
+    """Whether the pixels take more than half of the memory that the device has, and are read as they are needed."""
+    if device.type == "cuda":
+        memory: float = torch.cuda.get_device_properties(device).total_memory
+    else:
+        memory = (memory_gib() or math.inf) * 2**30
+    return image_set.images.nbytes > memory / 2
 
 
 def model_options(config: Config) -> dict[str, Option]:

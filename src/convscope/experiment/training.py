@@ -1,6 +1,7 @@
 """Train a setting into a run directory, and go on with a training that was stopped."""
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -13,9 +14,10 @@ from torch import Tensor
 
 from convscope import plots
 from convscope.config import Config
-from convscope.data import class_counts
+from convscope.data import Skipped, class_counts
 from convscope.downloads import Progress
 from convscope.errors import ConvscopeError, UserError
+from convscope.experiment.features import what_to_train
 from convscope.experiment.results import evaluate_split
 from convscope.experiment.session import Session
 from convscope.runs import Run
@@ -37,6 +39,8 @@ class Plan:
     class_counts: tuple[int, ...]
     """Training images of each class."""
     val_images: int
+    skipped: tuple[Skipped, ...]
+    """Files of the data set that cannot be used."""
     device: str
     precision: str
     threads: int
@@ -44,6 +48,8 @@ class Plan:
     """Whether a stopped training goes on."""
     first_epoch: int
     """1, or the epoch in which it goes on."""
+    drawn: tuple[str, ...] = ()
+    """Layers that start anew although the setting names weights of a run or a file: those do not fit them."""
 
     @property
     def train_images(self) -> int:
@@ -81,7 +87,7 @@ def train(
     started = {"started": datetime.now(UTC).isoformat(timespec="microseconds")}
     name = _new_name(config, runs_dir) if name is None else name
     run = Run.create(runs_dir, name, config, environment() | started)
-    return _train(run, session, None, observers, interrupted)
+    return _train(run, session, None, observers, interrupted, progress)
 
 
 def resume(
@@ -90,6 +96,7 @@ def resume(
     data_dir: Path | None = None,
     observers: Sequence[Observer] = (),
     interrupted: Callable[[], bool] = lambda: False,
+    progress: Progress | None = None,
 ) -> Run:
     """Go on with a stopped training from its last checkpoint, to the same weights as if it had not been stopped.
 
@@ -100,20 +107,21 @@ def resume(
         raise UserError(f"{run.path} is finished, there is nothing to resume: look at it with `convscope runs show`.")
     if run.process not in (None, os.getpid()):
         raise UserError(f"{run.path} is being trained by process {run.process}: stop that first, or wait for it.")
-    if run.last_state.exists():
-        state = load_state(run.last_state)
-    else:
-        state = None  # stopped before its first checkpoint
+    # Without one it was stopped before its first checkpoint.
+    state = load_state(run.last_state) if run.last_state.exists() else None
     # Sums are taken in another order on another number of threads, and then differ in their last bits.
     threads = run.config().threads or run.environment().get("threads")
     config = replace(run.config(), threads=threads)
-    session = Session.prepare(config, data_dir=data_dir, resuming=state is not None)
+    checkpoint = (state or {}).get("header")
+    session = Session.prepare(config, data_dir=data_dir, progress=progress, checkpoint=checkpoint)
     if state is not None and _shapes(state["model"]) != _shapes(session.model.state_dict()):
         raise UserError(
             f"{run.last_state} holds another network than {run.path / 'config.yaml'} says: "
             f"undo the changes there, or train anew with `convscope train --config`."
         )
-    return _train(run, session, state, observers, interrupted)
+    if state is not None:
+        session.model.load_state_dict(state["model"])  # before features are computed with it
+    return _train(run, session, state, observers, interrupted, progress)
 
 
 def _train(
@@ -122,6 +130,7 @@ def _train(
     state: dict[str, Any] | None,
     observers: Sequence[Observer],
     interrupted: Callable[[], bool],
+    progress: Progress | None,
 ) -> Run:
     config = session.config
     history = _HistoryWriter(run, state["history"] if state else [])
@@ -131,21 +140,26 @@ def _train(
         parameters=session.parameters,
         class_counts=tuple(class_counts(session.splits.train)),
         val_images=session.val.samples,
+        skipped=session.splits.skipped,
         device=str(session.runtime.device),
         precision=session.runtime.precision,
         threads=torch.get_num_threads(),
         resumed=state is not None,
         first_epoch=len(history.rows) + 1,
+        drawn=session.drawn,
     )
     run.write_metrics({"status": "running"})
     for observer in observers:
         observer.on_start(plan)
     torch.manual_seed(config.seed)  # dropout draws from PyTorch's own generator
     try:
+        started = time.perf_counter()
+        model, train, val = what_to_train(session, interrupted=interrupted, progress=progress)
+        seconds = time.perf_counter() - started
         fit(
-            session.model,
-            session.train,
-            session.val,
+            model,
+            train,
+            val,
             session.optimizer,
             schedule=session.schedule,
             runtime=session.runtime,
@@ -156,13 +170,14 @@ def _train(
             label_smoothing=config.label_smoothing,
             clip_norm=config.clip_norm,
             micro_batch=config.micro_batch,
-            averaging=build_averaging(session.model, decay=config.ema),
+            averaging=build_averaging(model, decay=config.ema),
+            freezing=session.freezing,
             stopping=EarlyStopping(config.patience),
             resume_from=state,
             listeners=(history, *observers),
             interrupted=interrupted,
         )
-        _finish(run, session, history.rows)
+        _finish(run, session, history.rows, seconds)
     except BaseException as error:
         statuses = {Interrupted: "interrupted", KeyboardInterrupt: "interrupted", Diverged: "diverged"}
         with suppress(ConvscopeError):  # a disk too full for a checkpoint may be too full for this word
@@ -171,8 +186,11 @@ def _train(
     return run
 
 
-def _finish(run: Run, session: Session, rows: list[dict[str, Any]]) -> None:
-    """Evaluate the best weights, which the model now has, and write down everything about the run."""
+def _finish(run: Run, session: Session, rows: list[dict[str, Any]], seconds: float) -> None:
+    """Evaluate the best weights, which the model now has, and write down everything about the run.
+
+    `seconds` are those of computing features before the first epoch.
+    """
     plots.save_figure(plots.curves({session.config.model: rows}), run.figures / "curves.png")
     run.write_metrics(
         {
@@ -182,7 +200,7 @@ def _finish(run: Run, session: Session, rows: list[dict[str, Any]]) -> None:
             "parameters": session.parameters,
             "epochs": len(rows),
             "best_epoch": min(rows, key=lambda row: row["val_loss"])["epoch"],
-            "train_seconds": sum(row["seconds"] for row in rows),
+            "train_seconds": seconds + sum(row["seconds"] for row in rows),
             "train_images_per_second": sum(row["images_per_second"] for row in rows) / len(rows),
             # The one reading of the test split.  R-F5
             **{

@@ -28,6 +28,8 @@ class AlexNet(Classifier):
         width: factor on the channels and units of every layer but the last.
     """
 
+    stage_starts = ("features.0", "features.3", "features.6", "classifier")
+
     def __init__(
         self,
         *,

@@ -65,6 +65,8 @@ class DenseNet(Classifier):
         growth_rate: k, the maps that each layer adds.
     """
 
+    stage_starts = ("features.conv0", *(f"features.denseblock{number}" for number in (1, 2, 3, 4)), "classifier")
+
     def __init__(
         self,
         depths: tuple[int, int, int, int],

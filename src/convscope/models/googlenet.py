@@ -193,6 +193,9 @@ class GoogLeNet(Classifier):
     ) -> None:
         super().__init__()
         check_dropout(dropout)
+        # Auxiliary classifiers learn with the head: they see the same classes.
+        last = "aux1" if auxiliary else "fc"
+        self.stage_starts = ("conv1", "conv2", "inception3a", "inception4a", "inception5a", last)
         if transform_input and in_channels != 3:
             raise UserError(
                 f"transform_input is for red, green and blue, not for {in_channels} channels: leave it out."

@@ -33,6 +33,8 @@ class Classifier(nn.Module):
     """How many numbers describe an image."""
     features: Callable[[Tensor], Tensor]
     """Images (N, C, H, W) -> (N, num_features)."""
+    stage_starts: tuple[str, ...] = ()
+    """Names of the modules with which stages begin; each child that has weights when empty."""
 
     @property
     def head(self) -> nn.Module:
@@ -52,6 +54,21 @@ class Classifier(nn.Module):
         """
         name, last = [(name, layer) for name, layer in self.named_modules() if isinstance(layer, nn.Linear)][-1]
         self.set_submodule(name, new_last(last, num_classes))
+
+    def stages(self) -> dict[str, nn.ModuleList]:
+        """All layers, in groups from the image to the head, each under the name of the module that it begins with.
+
+        A stage is what papers draw as one block, mostly the layers between two changes of resolution. Transfer
+        learning treats the layers of a stage alike.
+        """
+        starts = self.stage_starts or [name for name, child in self.named_children() if [*child.parameters()]]
+        stages = {name: nn.ModuleList() for name in starts}
+        current = next(iter(stages.values()))
+        for name, module in self.named_modules():
+            current = stages.get(name, current)
+            if not [*module.children()]:
+                current.append(module)
+        return stages
 
 
 class WithAuxiliary(NamedTuple):

@@ -29,6 +29,8 @@ from convscope.models.layers import Classifier, named
 class LeNet5(Classifier):
     """Two convolutions, each with sub-sampling, and three fully connected layers, the last of them the head."""
 
+    stage_starts = ("body.c1", "body.c3", "body.c5", "output")
+
     def __init__(self, *, num_classes: int = 10, in_channels: int = 1, input_size: int = 28) -> None:
         super().__init__()
         padding = 2 if input_size < 32 else 0

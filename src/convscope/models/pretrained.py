@@ -1,13 +1,14 @@
-"""Published ImageNet weights: fetched, checked, read without running code, and fitted to other classes and to grey.
+"""Weights of another training: published ones fetched and checked, read without running code, fitted to a new task.
 
 A network that has seen a million photographs brings filters for edges, textures and parts of things along, and
 learns a new task from few images (Yosinski and others, How transferable are features in deep neural networks?,
-NIPS 2014, arXiv 1411.1792). Only its last layer, which knew ImageNet's classes, starts anew.
+NIPS 2014, arXiv 1411.1792). Only its last layer, which knew other classes, starts anew.
 """
 
 import os
 import re
 import zipfile
+from itertools import dropwhile
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ from convscope.catalog.weights import ADDRESS
 from convscope.downloads import Progress, Unavailable, data_directory, download, file_digest
 from convscope.errors import ConvscopeError, UserError
 from convscope.files import atomic_path
-from convscope.models.googlenet import FromImageNet
+from convscope.models.googlenet import Auxiliary, FromImageNet
 from convscope.models.layers import Classifier
 
 # DenseNet's files are older than its layers' names: they have denselayer1.norm.1 for denselayer1.norm1.
@@ -55,7 +56,7 @@ def load_pretrained(
         ConvscopeError: the file could not be fetched, or the data directory cannot be written.
     """
     row = weights_entry(model.name, version)
-    channels = model.state_dict()[_first_layer(model)].shape[1]
+    channels = model.state_dict()[_first_convolution(model)].shape[1]
     if channels not in (1, 3):
         raise UserError(
             f"the weights of '{row.model}' are for colour or grey, not for {channels} channels: "
@@ -67,8 +68,72 @@ def load_pretrained(
             f"gives them mean 0.5 and std 0.5: leave it out."
         )
     path = _fetch(row, data_directory(data_dir) / "weights" / row.file, progress)
-    model.load_state_dict(_fit(_read(path), model, path))
+    fit_weights(model, read_weights(path), path)
     return row
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors in a file of `torch.save`, of today's format (a zip archive) or the one before PyTorch 1.6.
+
+    Raises:
+        UserError: it is missing, damaged, or holds other things than tensors, perhaps code, which is not run.
+    """
+    try:
+        # Mapped into memory, an archive's tensors are read when they are copied, and never twice in memory.
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    # What is no file of tensors makes the reader stumble in a dozen ways, and its messages advise to trust the file.
+    except Exception as error:
+        raise _unreadable(path) from error
+    if not (isinstance(state, dict) and all(isinstance(tensor, Tensor) for tensor in state.values())):
+        raise _unreadable(path)
+    return state
+
+
+def fit_weights(
+    model: Classifier, weights: dict[str, Tensor], path: Path, *, same_classes: bool = True
+) -> tuple[str, ...]:
+    """Give a network the weights that another training of it ended with, and return the layers that stay as drawn.
+
+    The last layer stays as it was drawn where the classes are other ones, and so do those of auxiliary classifiers.
+    Where images of another size make the first fully connected layer a different one, it and those after it stay,
+    for they made sense together. Auxiliary classifiers that the network does not have are left out. The first
+    convolution's weights are summed over red, green and blue for grey images, and spread over the three for colour.
+
+    Args:
+        model: when an error is raised it stays as it was.
+        weights: a state dict.
+        path: where they are from, for the words of errors.
+        same_classes: whether equally many classes are the same classes.
+
+    Raises:
+        UserError: the weights do not fit the network, or nothing of them would be left.
+    """
+    state = model.state_dict()
+    weights = {_OLD_NAME.sub(r"\1\2", name): tensor for name, tensor in weights.items()}
+    weights = {name: tensor for name, tensor in weights.items() if name in state or not name.startswith("aux")}
+    _fit_channels(weights, state, _first_convolution(model))
+    drawn = _layers_to_draw(model, state, weights, same_classes=same_classes)
+    for name, own in state.items():
+        given = weights.pop(name, None)
+        if given is None:
+            # Files older than PyTorch 0.4.1 lack the counter, which only a norm without momentum would read.
+            if not name.endswith(".num_batches_tracked"):
+                raise _misfit(path, f"the file lacks {name}")
+        elif name.rpartition(".")[0] in drawn:
+            continue
+        elif given.shape == own.shape:
+            state[name] = given
+        else:
+            raise _misfit(path, f"{name} is {_shape(given)} in the file and {_shape(own)} here")
+    if weights:
+        raise _misfit(path, f"the file has {next(iter(weights))}")
+    if all(name.rpartition(".")[0] in drawn for name in state):
+        raise UserError(
+            f"nothing of the weights in {path} can be used, because all layers of '{model.name}' depend on the classes "
+            f"or the size of the images: start without the weights."
+        )
+    model.load_state_dict(state)
+    return drawn
 
 
 def _fetch(row: Weights, path: Path, progress: Progress | None) -> Path:
@@ -91,48 +156,11 @@ def _fetch(row: Weights, path: Path, progress: Progress | None) -> Path:
     return path
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    """The tensors in a file of `torch.save`, of today's format (a zip archive) or the one before PyTorch 1.6."""
-    try:
-        # Mapped into memory, an archive's tensors are read when they are copied, and never twice in memory.
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    # What is no file of tensors makes the reader stumble in a dozen ways, and its messages advise to trust the file.
-    except Exception as error:
-        raise _unreadable(path) from error
-    if not (isinstance(state, dict) and all(isinstance(tensor, Tensor) for tensor in state.values())):
-        raise _unreadable(path)
-    return state
-
-
 def _unreadable(path: Path) -> UserError:
     return UserError(
         f"{path} is damaged or holds other things than tensors, perhaps code, and was not read: "
-        f"replace it by the published file."
+        f"replace it by the published file, or by a state dict saved with torch.save."
     )
-
-
-def _fit(published: dict[str, Tensor], model: nn.Module, path: Path) -> dict[str, Tensor]:
-    """A state dict for `model`: what the file has, and the model's own where it may differ."""
-    state = model.state_dict()
-    published = {_OLD_NAME.sub(r"\1\2", name): tensor for name, tensor in published.items()}
-    published = {name: tensor for name, tensor in published.items() if name in state or not name.startswith("aux")}
-    first = _first_layer(model)
-    if first in published and state[first].shape[1] == 1:
-        published[first] = published[first].sum(dim=1, keepdim=True)
-    free = _last_layers(model)
-    for name, own in state.items():
-        found = published.pop(name, None)
-        if found is None:
-            # Files older than PyTorch 0.4.1 lack the counter, which only a norm without momentum would read.
-            if not name.endswith(".num_batches_tracked"):
-                raise _misfit(path, f"the file lacks {name}")
-        elif found.shape == own.shape:
-            state[name] = found
-        elif name not in free:
-            raise _misfit(path, f"{name} is {_shape(found)} in the file and {_shape(own)} here")
-    if published:
-        raise _misfit(path, f"the file has {next(iter(published))}")
-    return state
 
 
 def _misfit(path: Path, difference: str) -> UserError:
@@ -142,17 +170,38 @@ def _misfit(path: Path, difference: str) -> UserError:
     )
 
 
-def _first_layer(model: nn.Module) -> str:
-    """The key of the weights that see the image."""
-    return next(f"{name}.weight" for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d))
+def _first_convolution(model: nn.Module) -> str:
+    """The key of its weights; empty when the network has none."""
+    return next((f"{name}.weight" for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d)), "")
 
 
-def _last_layers(model: nn.Module) -> set[str]:
-    """The keys of the layers, the auxiliary classifiers' too, that give a number for each class."""
-    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear)}
-    num_classes = list(layers.values())[-1].out_features
-    names = [name for name, layer in layers.items() if layer.out_features == num_classes]
-    return {f"{name}.{part}" for name in names for part in ("weight", "bias")}
+def _fit_channels(weights: dict[str, Tensor], state: dict[str, Tensor], first: str) -> None:
+    """Fit the weights that see the image to grey or to colour, such that equal channels give the same answer."""
+    if first in weights:
+        given, wanted = weights[first].shape[1], state[first].shape[1]
+        if (given, wanted) == (3, 1):
+            weights[first] = weights[first].sum(dim=1, keepdim=True)
+        elif (given, wanted) == (1, 3):
+            weights[first] = weights[first].expand(-1, 3, -1, -1) / 3
+
+
+def _layers_to_draw(
+    model: nn.Module, state: dict[str, Tensor], weights: dict[str, Tensor], *, same_classes: bool
+) -> tuple[str, ...]:
+    """The names of the fully connected layers that cannot take the weights over, in the network's order."""
+
+    def fits(name: str) -> bool:
+        key = f"{name}.weight"
+        return key not in weights or weights[key].shape == state[key].shape  # what is missing is told later
+
+    layers = [(name, layer) for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    convolutions = [place for place, (_, layer) in enumerate(layers, start=1) if isinstance(layer, nn.Conv2d)]
+    dense = [name for name, _ in layers[max(convolutions, default=0) :]]
+    drawn = set(dropwhile(fits, dense))
+    if not same_classes or dense[-1] in drawn:
+        auxiliary = (f"{name}.fc2" for name, part in model.named_modules() if isinstance(part, Auxiliary))
+        drawn.update([dense[-1], *auxiliary])
+    return tuple(name for name, _ in layers if name in drawn)
 
 
 def _shape(tensor: Tensor) -> str:

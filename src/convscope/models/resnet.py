@@ -125,6 +125,8 @@ class ResNet(Classifier):
         width: factor on the channels of every layer but the last.
     """
 
+    stage_starts = ("conv1", "layer1", "layer2", "layer3", "layer4", "fc")
+
     def __init__(
         self,
         block: type[BasicBlock | Bottleneck],

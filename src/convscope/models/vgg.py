@@ -74,10 +74,13 @@ class VGG(Classifier):
         super().__init__()
         check_dropout(dropout)
         layers: list[nn.Module] = []
+        starts: list[str] = []
         for channels, convs in zip(CHANNELS, CONFIGURATIONS[configuration], strict=True):
+            starts.append(f"features.{len(layers)}")
             out_channels = widen(channels, width)
             layers += block(in_channels, out_channels, convs=convs, norm=norm, activation=activation)
             in_channels = out_channels  # (N, 64, H/2, W/2), then 128, H/4; 256, H/8; 512, H/16; 512, H/32
+        self.stage_starts = (*starts, "classifier")
         self.num_features = in_channels * 7 * 7
         self.features = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(7), nn.Flatten())  # (N, 25088)
         hidden = widen(4096, width)

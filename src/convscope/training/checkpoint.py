@@ -132,7 +132,7 @@ class DiskCheckpoints:
     """Keeps `best.safetensors` and `last.pt` in a directory."""
 
     def __init__(self, directory: Path, *, header: dict[str, Any], every_minutes: float | None = None) -> None:
-        """`header` goes into the weights; between epochs the state is saved every so many minutes, or never."""
+        """`header` goes into both files; between epochs the state is saved every so many minutes, or never."""
         self.best, self.last = directory / "best.safetensors", directory / "last.pt"
         self._header = header
         self._period = None if every_minutes is None else 60 * every_minutes
@@ -148,7 +148,7 @@ class DiskCheckpoints:
 
     def save_last(self, state: dict[str, Any]) -> None:
         """Write everything that decides the next step."""
-        save_state(self.last, state)
+        save_state(self.last, state | {"header": self._header})
         self._saved = time.monotonic()
 
     def due(self) -> bool:

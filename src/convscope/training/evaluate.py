@@ -1,15 +1,31 @@
 """What a network answers on a split, without learning from it."""
 
+from collections.abc import Iterator
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from convscope.data.batches import Batches
 from convscope.training.runtime import Runtime
 
 
+class Loader(Protocol):
+    """A set of images in batches, as `data.Batches` has them."""
+
+    @property
+    def samples(self) -> int:
+        """Images in an epoch."""
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """What the network takes of each batch (B, ...), and the labels, from step `start` of the epoch on."""
+
+
 @torch.inference_mode()
-def predict_logits(model: nn.Module, batches: Batches, runtime: Runtime) -> tuple[Tensor, Tensor]:
+def predict_logits(model: nn.Module, batches: Loader, runtime: Runtime) -> tuple[Tensor, Tensor]:
     """Logits float32 (N, classes) and labels (N,) of all images in order, on the runtime's device."""
     was_training = model.training
     model.eval()
@@ -23,7 +39,7 @@ def predict_logits(model: nn.Module, batches: Batches, runtime: Runtime) -> tupl
     return torch.cat(logits), torch.cat(labels)
 
 
-def evaluate(model: nn.Module, batches: Batches, runtime: Runtime) -> tuple[float, float]:
+def evaluate(model: nn.Module, batches: Loader, runtime: Runtime) -> tuple[float, float]:
     """Cross-entropy and accuracy, both averaged over images, not over batches.  R-E5."""
     logits, labels = predict_logits(model, batches, runtime)
     loss = F.cross_entropy(logits, labels)

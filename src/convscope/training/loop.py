@@ -12,11 +12,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn, optim
 
-from convscope.data.batches import Batches
 from convscope.errors import ConvscopeError
 from convscope.training.averaging import Averaging, NoAverage
-from convscope.training.evaluate import evaluate
-from convscope.training.loss import CrossEntropy
+from convscope.training.evaluate import Loader, evaluate
+from convscope.training.freezing import Freezing
+from convscope.training.loss import CrossEntropy, main_classes
 from convscope.training.runtime import Runtime
 from convscope.training.schedules import Schedule
 from convscope.training.state import BatchRecord, EpochRecord, TrainState
@@ -59,8 +59,8 @@ class Diverged(ConvscopeError):
 
 def fit(
     model: nn.Module,
-    train: Batches,
-    val: Batches,
+    train: Loader,
+    val: Loader,
     optimizer: optim.Optimizer,
     *,
     schedule: Schedule,
@@ -71,6 +71,7 @@ def fit(
     clip_norm: float | None = None,
     micro_batch: int | None = None,
     averaging: Averaging | None = None,
+    freezing: Freezing | None = None,
     stopping: EarlyStopping | None = None,
     resume_from: dict[str, Any] | None = None,
     listeners: Sequence[Listener] = (),
@@ -93,7 +94,8 @@ def fit(
     checkpoints.save_last(state.state_dict())
 
     while state.epoch <= epochs and not state.stopping.should_stop:
-        for batch in train_epoch(state, train, criterion, clip_norm=clip_norm, micro_batch=micro_batch):
+        steps = train_epoch(state, train, criterion, clip_norm=clip_norm, micro_batch=micro_batch, freezing=freezing)
+        for batch in steps:
             for listener in listeners:
                 listener.on_batch(batch)
             stop = interrupted()
@@ -117,20 +119,22 @@ def fit(
 
 def train_epoch(
     state: TrainState,
-    batches: Batches,
+    batches: Loader,
     criterion: CrossEntropy,
     *,
     clip_norm: float | None = None,
     micro_batch: int | None = None,
+    freezing: Freezing | None = None,
 ) -> Iterator[BatchRecord]:
     """Take the steps that are left of the epoch under way, and tell of each."""
-    model, optimizer, runtime = state.model.train(), state.optimizer, state.runtime
+    model = (freezing or Freezing()).train(state.model, state.epoch)
+    optimizer, runtime = state.optimizer, state.runtime
     peak_lr = optimizer.defaults["lr"]
     started = time.perf_counter() - state.seconds
     for images, labels in batches.epoch(state.epoch, start=state.step):
         lr = peak_lr * state.schedule.factor((state.epoch - 1) * len(batches) + state.step)
         for group in optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group.get("lr_scale", 1.0)
 
         optimizer.zero_grad()
         loss, correct = add_gradients(model, images, labels, criterion, runtime, micro_batch=micro_batch)
@@ -170,11 +174,11 @@ def add_gradients(
         logits, part_loss, total = criterion(output, part_labels)
         runtime.backward(total, weight=share)
         loss = loss.add(part_loss.detach(), alpha=share)
-        correct = correct + (logits.detach().argmax(dim=1) == part_labels).sum()
+        correct = correct + (logits.detach().argmax(dim=1) == main_classes(part_labels)).sum()
     return loss, correct
 
 
-def validate_epoch(state: TrainState, val: Batches) -> EpochRecord:
+def validate_epoch(state: TrainState, val: Loader) -> EpochRecord:
     """Evaluate the weights that would be kept, and sum up the epoch."""
     started = time.perf_counter()
     loss_sum, correct, grad_norms = state.sums.tolist()
@@ -187,7 +191,7 @@ def validate_epoch(state: TrainState, val: Batches) -> EpochRecord:
         train_accuracy=correct / state.images,
         val_loss=val_loss,
         val_accuracy=val_accuracy,
-        lr=state.optimizer.param_groups[0]["lr"],
+        lr=max(group["lr"] for group in state.optimizer.param_groups),
         grad_norm=grad_norms / state.step,
         images_per_second=state.images / state.seconds,
         seconds=state.seconds + time.perf_counter() - started,

@@ -3,11 +3,14 @@
 import ctypes
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn, optim
 
 from convscope.errors import UserError
+
+Network = TypeVar("Network", bound=nn.Module)
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -95,7 +98,7 @@ class Runtime:
         """The name of the arithmetic: float32, bfloat16 or float16."""
         return str(self.dtype).removeprefix("torch.")
 
-    def prepare(self, model: nn.Module) -> nn.Module:
+    def prepare(self, model: Network) -> Network:
         """Move `model` to the device, its weights in channels-last order, which convolutions read fastest."""
         return model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 

@@ -32,8 +32,9 @@ class EpochRecord:
 
     epoch: int
     train_loss: float
-    """Of the training steps themselves: with augmentation, dropout and label smoothing."""
+    """Of the training steps themselves: with augmentation, dropout, label smoothing and mixed labels."""
     train_accuracy: float
+    """Of the training steps too; in an image made of two by mixup or cutmix the class with the larger share counts."""
     val_loss: float
     val_accuracy: float
     lr: float
