@@ -238,6 +238,18 @@ def test_mean_images_show_one_picture_a_class_on_one_scale():
     assert {axes.images[0].get_clim() for axes in figure.axes} == {(0, 1)}
 
 
+def test_image_sizes_show_the_photos_and_the_square_they_become(tmp_path):  # R-D3
+    figure = plots.image_sizes([640, 640, 50, 300], [480, 480, 900, 200], 128)
+    axes, scale = figure.axes
+    [cells] = axes.collections
+    assert sorted(cells.get_array()) == [1, 1, 2]
+    assert axes.get_title(loc="left") == "4 photos, 3 sizes"
+    assert axes.lines[0].get_xydata().tolist() == [[0, 128], [128, 128], [128, 0]]
+    assert axes.get_xlim()[1] == axes.get_ylim()[1] > 900
+    assert scale.get_ylabel() == "photos"
+    plots.save_figure(plots.image_sizes([180] * 5, [180] * 5, 128), tmp_path / "one size.png")
+
+
 # Names, styles, files ---------------------------------------------------------------------------------------
 
 

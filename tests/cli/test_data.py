@@ -1,6 +1,7 @@
 """`convscope data` as a user meets it."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -53,6 +54,27 @@ def test_facts_and_pictures_of_a_set(process: Command, fashion_slice: Path, plac
     pictures = [place / "pictures" / "fashion-slice" / f"{name}.png" for name in ("samples", "classes", "means")]
     assert lines[-1] == "wrote " + ", ".join(str(path.relative_to(place)) for path in pictures)
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+
+
+def test_facts_and_pictures_of_photos(process: Command, photo_folder: Path, place: Path) -> None:
+    # R-D3
+    done = process("data", "show", photo_folder, "--size", 32, "--resize", "pad")
+    assert done.status == 0
+    assert "decoding 91 photos" in done.err
+    lines = done.out.splitlines()
+    parts = re.search(r": (\d+) images to train, (\d+) images to validate, (\d+) images to test$", lines[0])
+    assert parts and sum(map(int, parts.groups())) == 90
+    assert lines[1].endswith("(3, 32, 32), one byte a value, by pad")
+    assert re.match(r"files 4\d to 8\d pixels wide, 4\d to 8\d high", lines[3])
+    assert lines[4] == "kinds of pixels: 90 RGB"
+    assert "left out 2 files:" in lines
+    assert "  lemon/notes.txt: is no image by its name" in lines
+    names = ("samples", "classes", "means", "sizes")
+    assert {path.name for path in (place / "pictures" / "fruits").iterdir()} == {f"{name}.png" for name in names}
+    facts = json.loads(process("data", "show", photo_folder, "--size", 32, "--resize", "pad", "--json").out)
+    assert facts["train_images"] + facts["val_images"] + facts["test_images"] == 90
+    assert facts["modes"] == {"RGB": 90}
+    assert [file["path"] for file in facts["skipped"]] == ["lemon/notes.txt", "plum/cut short.jpg"]
 
 
 @pytest.mark.usefixtures("no_pictures")

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from convscope.cli.progress import COLUMNS, Preparation, Progress, StopSignal
 from convscope.config import Config
+from convscope.data import Skipped
 from convscope.experiment import Plan
 from convscope.runs import Run
 from convscope.training.state import BatchRecord, EpochRecord
@@ -83,6 +85,16 @@ def test_a_row_an_epoch_under_the_head_of_the_table() -> None:
     # Two epochs took 80 s, so the two that are left take as long.
     assert lines[4].endswith("1 min 20 s")
     assert len(lines) == 5
+
+
+def test_files_that_cannot_be_used_are_counted_with_their_reasons() -> None:
+    output = io.StringIO()
+    skipped = (Skipped("a.jpg", "is empty"), Skipped("b.txt", "is no image"), Skipped("c.jpg", "is empty"))
+    with Progress(console=Console(file=output, width=300, soft_wrap=True)) as progress:
+        progress.on_start(replace(PLAN, skipped=skipped))
+    line = output.getvalue().splitlines()[2]
+    assert line.startswith(f"left out 3 files of {PLAN.config.data} that cannot be used: is empty (2), is no image (1); ")
+    assert line.endswith("lists them")
 
 
 def test_plain_lines_where_there_is_no_terminal() -> None:

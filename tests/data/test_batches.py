@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -63,6 +65,28 @@ def test_an_epoch_resumed_at_any_step_has_the_same_bits(data: st.DataObject, see
     for (images, labels), (images_again, labels_again) in zip(whole[start:], rest, strict=True):
         assert torch.equal(images, images_again)
         assert torch.equal(labels, labels_again)
+
+
+def test_every_kind_of_augmentation_reaches_the_batch() -> None:  # R-A5, R-B2
+    def first(**options: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        pixels = torch.randint(256, (8, 3, 6, 6), generator=generator, dtype=torch.uint8)
+        train = ImageSet(pixels, torch.arange(8), tuple("abcdefgh"))
+        batches = Batches(train, unit(3), batch_size=8, shuffle_seed=0, augmentation=Augmentation(**options))
+        return next(iter(batches.epoch(0)))
+
+    plain, labels = first()
+    kinds = ("flip", "shift", "rotation", "cutout", "crop_scale", "jitter", "mixup", "cutmix")
+    strengths = (True, 2, 30.0, 3, 0.3, 0.5, 1.0, 1.0)
+    for kind, strength in zip(kinds, strengths, strict=True):
+        images, targets = first(**{kind: strength})
+        assert images.shape == plain.shape
+        assert not torch.equal(images, plain), kind
+        if kind in ("mixup", "cutmix"):
+            assert targets.shape == (8, 8)
+            assert torch.allclose(targets.sum(dim=1), torch.ones(8))
+        else:
+            assert torch.equal(targets, labels)
 
 
 def test_the_global_generator_is_left_alone() -> None:

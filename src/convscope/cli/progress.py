@@ -68,9 +68,9 @@ class Progress:
         if plan.skipped:
             reasons = Counter(file.reason for file in plan.skipped)
             self._console.print(
-                f"left out {len(plan.skipped):,} files of {config.data} that cannot be used ("
-                + ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common(5))
-                + f"): `convscope doctor data {shlex.quote(config.data)}` lists them"
+                f"left out {len(plan.skipped):,} files of {config.data} that cannot be used: "
+                + ", ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common(5))
+                + f"; `convscope data show {shlex.quote(config.data)}` lists them"
             )
         if plan.drawn:
             self._console.print(

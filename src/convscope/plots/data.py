@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib import style
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -58,13 +59,22 @@ def image_sizes(widths: ArrayLike, heights: ArrayLike, size: int) -> Figure:
     longest = 1.05 * max(width.max(), height.max(), size)
     # Photos tend to have a few sizes exactly, which single dots would hide on top of each other.
     picture = axes.hexbin(
-        width, height, gridsize=40, extent=(0, longest, 0, longest), mincnt=1, bins="log", cmap="Blues"
+        *(width, height),
+        gridsize=40,
+        extent=(0, longest, 0, longest),
+        mincnt=1,
+        norm=LogNorm(1, max(10, len(width))),
+        cmap="Blues",
+        edgecolors=MUTED,
+        linewidths=0.3,
     )
-    bar = figure.colorbar(picture, ax=axes, shrink=0.8, label="photos")
+    bar = figure.colorbar(picture, ax=axes, shrink=0.8, label="photos", format="{x:,.0f}")
+    bar.ax.minorticks_off()
     bar.outline.set_visible(False)
     axes.plot([0, size, size], [size, size, 0], color=PALETTE[1], label=f"{size} x {size}, as decoded")
     axes.set(xlabel="width in pixels", ylabel="height in pixels", xlim=(0, longest), ylim=(0, longest), aspect="equal")
-    axes.set_title(f"{len(width):,} photos, {len(np.unique(width * 2**32 + height)):,} sizes")
-    axes.legend(loc="upper right")
+    sizes = len(set(zip(width.tolist(), height.tolist(), strict=True)))
+    axes.set_title(f"{len(width):,} photos, {sizes:,} size{'' if sizes == 1 else 's'}")
+    figure.legend(loc="outside lower center")
     axes.grid(True)
     return figure
