@@ -117,11 +117,11 @@ def test_a_run_is_named_frozen_and_remembered_by_its_path(
         weights, _ = load_weights(place / "runs" / name / "checkpoints" / "best.safetensors")
         changed = {key for key, tensor in weights.items() if not torch.equal(tensor, source[key])}
         assert changed == {"output.weight", "output.bias"}
-        assert "start anew" not in outcome.out
+        assert "starting anew" not in outcome.out
 
     outcome = command(*tiny, "larger", "--pretrained", "source", "--input-size", 32, "--freeze", 2)
     assert outcome.status == 0, outcome
-    assert "hidden.linear, output start anew: the weights of runs/source do not fit them" in outcome.out
+    assert "starting anew: hidden.linear, output, whose weights in runs/source are for other" in outcome.out
 
 
 @pytest.mark.usefixtures("no_pictures")

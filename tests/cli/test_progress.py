@@ -93,7 +93,9 @@ def test_files_that_cannot_be_used_are_counted_with_their_reasons() -> None:
     with Progress(console=Console(file=output, width=300, soft_wrap=True)) as progress:
         progress.on_start(replace(PLAN, skipped=skipped))
     line = output.getvalue().splitlines()[2]
-    assert line.startswith(f"left out 3 files of {PLAN.config.data} that cannot be used: is empty (2), is no image (1); ")
+    assert line.startswith(
+        f"left out 3 files of {PLAN.config.data} that cannot be used: is empty (2), is no image (1); "
+    )
     assert line.endswith("lists them")
 
 

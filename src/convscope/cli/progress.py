@@ -74,8 +74,8 @@ class Progress:
             )
         if plan.drawn:
             self._console.print(
-                f"{', '.join(plan.drawn)} start anew: the weights of {config.pretrained} do not fit them, "
-                f"for other classes or another input size"
+                f"starting anew: {', '.join(plan.drawn)}, whose weights in {config.pretrained} are for other classes "
+                f"or another input size"
             )
         if plan.resumed:
             self._console.print(f"resuming in epoch {plan.first_epoch}")

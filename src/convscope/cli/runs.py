@@ -67,7 +67,7 @@ def _facts(run: Run) -> dict[str, Any]:
         "epochs": len(history),
         "val": best["val_accuracy"] if best else None,
         "test": metrics.get("test", {}).get("top1"),
-        "seconds": sum(row["seconds"] for row in history),
+        "seconds": metrics.get("train_seconds", sum(row["seconds"] for row in history)),
         "status": run.status,
     }
 
