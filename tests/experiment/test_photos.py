@@ -1,5 +1,6 @@
 """Training, evaluating and predicting on a folder of photos."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -164,6 +165,21 @@ def test_other_photos_than_the_run_was_trained_on(setting: Config, photo_folder:
     (copy / "apple").rename(copy / "pear")
     with pytest.raises(UserError, match="other classes than the run was trained for"):
         evaluate(run)
+
+
+def test_photos_that_changed_since_the_training_stopped(setting: Config, photo_folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(photo_folder, copy)
+    setting = replace(setting, data=str(copy))
+    with pytest.raises(Interrupted):
+        train(setting, runs_dir=tmp_path, name="stopped", interrupted=interrupt_after(5))
+    for file in (copy / "plum").glob("1*.png"):
+        file.rename(tmp_path / file.name)
+    with pytest.raises(UserError, match=r"was trained on \d\d images .* bring back what it had"):
+        resume(Run.open("stopped", tmp_path))
+    for file in tmp_path.glob("*.png"):
+        file.rename(copy / "plum" / f"renamed {file.name}")  # what a photo is called does not matter
+    assert resume(Run.open("stopped", tmp_path)).status == "finished"
 
 
 def test_a_header_without_a_way_to_decode_is_refused(setting: Config) -> None:

@@ -147,6 +147,7 @@ class Session:
             "in_channels": self.preprocessing.channels,
             "input_size": self.preprocessing.size,
             "classes": list(self.splits.train.classes),
+            "train_images": len(self.splits.train),
             "preprocessing": self.preprocessing.to_dict(),
         }
 

@@ -119,6 +119,12 @@ def resume(
             f"{run.last_state} holds another network than {run.path / 'config.yaml'} says: "
             f"undo the changes there, or train anew with `convscope train --config`."
         )
+    if checkpoint is not None and checkpoint.get("train_images") != len(session.splits.train):
+        raise UserError(
+            f"{run.path} was trained on {checkpoint.get('train_images')} images of {config.data}, which has "
+            f"{len(session.splits.train)} to train on now: bring back what it had, or train anew with "
+            f"`convscope train --config`."
+        )
     if state is not None:
         session.model.load_state_dict(state["model"])  # before features are computed with it
     return _train(run, session, state, observers, interrupted, progress)
