@@ -2,14 +2,20 @@
 
 import json
 import platform
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from convscope.catalog import DATA
 from convscope.cli import doctor
+from convscope.data import read_idx, write_idx
 from convscope.doctor.environment import examine
+
+Command = Callable[..., Any]
 
 
 def test_table(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,3 +50,48 @@ def test_an_unknown_subject(capsys: pytest.CaptureFixture[str]) -> None:
         doctor.main(["envronment"])
     assert info.value.code == 2
     assert "environment" in capsys.readouterr().err
+
+
+def test_data(place: Path, command: Command, fashion_slice: Path) -> None:  # R-F2
+    """A leak is planted: one test image among those to train on."""
+    folder = shutil.copytree(fashion_slice, place / "own")
+    images = read_idx(folder / "train-images-idx3-ubyte")
+    images[17] = read_idx(folder / "t10k-images-idx3-ubyte")[5]
+    write_idx(folder / "train-images-idx3-ubyte", images)
+    outcome = command("doctor", "data", "own", "--mean", "72.9", "--std", "90")
+    assert outcome.status == 0
+    lines = outcome.out.splitlines()
+    assert lines[0] == "own: 540 images in train, 60 images in val, 200 images in test"
+    assert "severe: leak" in lines and "severe: wrong mean or deviation" in lines
+    assert "for pixels from 0 to 255" in " ".join(outcome.out.split())
+    assert "name a run on these data with --run" in " ".join(outcome.out.split())
+    assert lines[-1] == "wrote doctor-own.html"
+    assert "test image 5" in Path("doctor-own.html").read_text(encoding="utf-8")
+
+
+def test_data_as_json(place: Path, command: Command, fashion_slice: Path, run_path: Path) -> None:
+    outcome = command("doctor", "data", fashion_slice, "--run", "first", "--json", "--output", "pages/one.html")
+    report = json.loads(outcome.out)
+    assert report["page"] == "pages/one.html" and Path("pages/one.html").is_file()
+    assert report["not_examined"] == []
+    assert sum(report["facts"]["images"]["train"].values()) == 540
+    assert {"kind", "severity", "what", "why", "remedy", "count", "share", "examples"} == set(report["findings"][0])
+    assert "suspicious labels" in {finding["kind"] for finding in report["findings"]}
+
+
+def test_clean_data(place: Path, command: Command) -> None:
+    generator = torch.Generator().manual_seed(0)
+    Path("own").mkdir()
+    for prefix, count in (("train", 200), ("t10k", 60)):
+        noise = torch.randint(0, 256, (count, 28, 28), generator=generator, dtype=torch.uint8)
+        write_idx(Path("own") / f"{prefix}-images-idx3-ubyte", noise)
+        write_idx(Path("own") / f"{prefix}-labels-idx1-ubyte", (torch.arange(count) % 2).to(torch.uint8))
+    assert "none of the faults looked for was found" in command("doctor", "data", "own").out
+
+
+def test_data_mistakes(refused: Callable[..., str]) -> None:
+    assert "convscope doctor data DATA" in refused("doctor", "data")
+    assert "give both" in refused("doctor", "data", "fashion-mnist-mini", "--mean", "0.5")
+    assert "did you mean 'fashion-mnist'" in refused("doctor", "data", "fashion-mnit")
+    assert "there is no run 'none'" in refused("doctor", "data", "fashion-mnist-mini", "--run", "none")
+    assert "convscope doctor data photos" in refused("doctor", "environment", "photos")

@@ -18,7 +18,7 @@ VERBS = {
     "runs": "list runs, or show one",
     "models": "list the networks",
     "data": "list, show and fetch data sets",
-    "doctor": "examine the machine",
+    "doctor": "examine the machine, or a data set",
 }
 
 

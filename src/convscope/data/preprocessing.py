@@ -132,8 +132,11 @@ class Preprocessing:
             )
         floats = _to_channels(floats, self.channels)
         # (x / 255 - mean) / std as one multiplication and one addition.
-        scale = [1 / (255 * std) for std in self.std]
-        return floats * _per_channel(scale, images) + _per_channel(self.black, images)
+        scale = _per_channel([1 / (255 * std) for std in self.std], images)
+        # In place, because traffic to the memory is what this costs; but not in the caller's own tensor, nor in a view
+        # that shows one channel three times.
+        ours = floats.is_contiguous() and floats is not images
+        return (floats.mul_(scale) if ours else floats * scale).add_(_per_channel(self.black, images))
 
     @property
     def black(self) -> tuple[float, ...]:

@@ -71,7 +71,7 @@ class _Group:
     def __init__(self, image_set: ImageSet, batches: Sequence[Tensor], block: int, pool: Executor) -> None:
         indices = torch.cat(tuple(batches))
         # In the order of the file, so that the disk reads forwards.
-        order = (indices if image_set.rows is None else image_set.rows[indices]).argsort()
+        rows, order = (indices if image_set.rows is None else image_set.rows[indices]).sort()
         # A tensor made in inference mode, as evaluation has it, could not be written to by threads, which do not.
         with torch.inference_mode(False):
             self._pixels = torch.empty(len(indices), *image_set.shape, dtype=torch.uint8)
@@ -79,12 +79,9 @@ class _Group:
         position[order] = torch.arange(len(order))
         self._places = torch.split(position, [len(batch) for batch in batches])
 
-        def read(first: int, chosen: Tensor) -> None:
-            self._pixels[first : first + len(chosen)] = image_set.take(chosen)
-
         self._parts = [
-            pool.submit(read, number * block, chosen)
-            for number, chosen in enumerate(torch.split(indices[order], block))
+            pool.submit(torch.index_select, image_set.images, 0, chosen, out=room)
+            for chosen, room in zip(torch.split(rows, block), torch.split(self._pixels, block), strict=True)
         ]
 
     def wait(self) -> tuple[Tensor, Sequence[Tensor]]:

@@ -38,7 +38,7 @@ def write_report(run: Run) -> Path:
     splits = {name: metrics[key] for key, name in (("val", "validation"), ("test", "test")) if metrics.get(key)}
     # Class by class for one split: test, or validation while test is still unread.
     detail = next(reversed(splits.items()), None)
-    return _write(
+    return write_page(
         run.path / "report.html",
         template="report.html",
         name=run.name,
@@ -67,7 +67,7 @@ def write_comparison(directory: Path, rows: Sequence["Row"], figure_path: Path, 
     Raises:
         ConvscopeError: the page cannot be written.
     """
-    return _write(
+    return write_page(
         directory / "comparison.html",
         template="comparison.html",
         rows=rows,
@@ -78,7 +78,8 @@ def write_comparison(directory: Path, rows: Sequence["Row"], figure_path: Path, 
     )
 
 
-def _write(path: Path, template: str, **content: Any) -> Path:
+def write_page(path: Path, template: str, **content: Any) -> Path:
+    """Fill in a template of this folder, write it to `path` and return that."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         # Class names, run names and settings come from files that anyone may have written.
