@@ -22,7 +22,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from convscope.data import Batches, Preprocessing, find_photos
+from convscope.catalog import DATA, data_entry
+from convscope.data import Batches, Preprocessing, fetch, find_photos
 from convscope.data.photos import Photos
 from convscope.training.environment import environment
 from figures import HERE, Figure, describe, print_figures, write_figures
@@ -79,10 +80,11 @@ def main() -> None:
 
 def measure(data: str, size: int, epochs: int, cache: Path) -> list[Figure]:
     """Seconds for decoding, starting and epochs, with an empty cache at the beginning."""
+    folder = fetch(data_entry(data)) if data in DATA else Path(data)
     seconds = []
     for _ in range(2):
         started = time.perf_counter()
-        photos = find_photos(data, size=size, data_dir=cache if Path(data).is_dir() else None)
+        photos = find_photos(folder, size=size, data_dir=cache)
         splits = photos.splits(data)
         seconds.append(time.perf_counter() - started)
     preprocessing = Preprocessing.for_training(splits.train, resize="crop")

@@ -1,12 +1,12 @@
 """Training on photos that do not fit into the memory: how long each step waits for its pixels.
 
-    python benchmarks/streaming.py cats-vs-dogs       at 224 pixels; writes results/streaming.csv
+    python benchmarks/streaming.py cats-vs-dogs       at 256 pixels; writes results/streaming.csv
     python benchmarks/streaming.py FOLDER --networks tinyvgg_bn --epochs 1 --dry-run
 
 Run it where the memory is smaller than the pixels, in a control group for example. As root, with their version 1:
 
     mkdir /sys/fs/cgroup/memory/small
-    echo 1400M > /sys/fs/cgroup/memory/small/memory.limit_in_bytes
+    echo 1600M > /sys/fs/cgroup/memory/small/memory.limit_in_bytes
     sh -c 'echo $$ > /sys/fs/cgroup/memory/small/cgroup.procs; exec python benchmarks/streaming.py cats-vs-dogs'
 
 What counts as waiting is the time from asking for a batch's pixels to having them. It is given as a share of the whole
@@ -34,7 +34,7 @@ from convscope.training.stopping import EarlyStopping
 from figures import HERE, Figure, describe, print_figures, write_figures
 
 RESULTS = HERE / "results" / "streaming.csv"
-BATCH_SIZE = 128
+BATCH_SIZE = 32
 
 
 class WatchedBatches(Batches):
@@ -56,8 +56,8 @@ class WatchedBatches(Batches):
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure how long training steps wait for streamed pixels.")
     parser.add_argument("data", help="a data set of photos: a name of the catalogue, or a folder")
-    parser.add_argument("--networks", nargs="+", default=["simplenet", "tinyvgg_bn", "resnet18"])
-    parser.add_argument("--size", type=int, default=224, help="side of the network's input in pixels")
+    parser.add_argument("--networks", nargs="+", default=["simplenet", "tinyvgg_explainer"])
+    parser.add_argument("--size", type=int, default=256, help="side of the network's input in pixels")
     parser.add_argument("--epochs", type=int, default=2, help="epochs of each network")
     parser.add_argument("--dry-run", action="store_true", help="write nothing")
     options = parser.parse_args()

@@ -5,11 +5,11 @@ many blocks make a group, and batches are drawn from a group that lies in memory
 order of the blocks is random, and so is that of the images within a group.
 
 How this differs from a shuffle of the whole set: images that are neighbours in the file always come within the same
-group, some thousand images long, so a batch is drawn from the group's images instead of from all. Decoded photos lie in
-the file in an order that has nothing to do with their classes, so each group is a fair sample of the set all the same.
+group, hundreds or thousands of images long, so a batch is drawn from the group's images instead of from all. Decoded
+photos lie in the file in an order that has nothing to do with their classes, so each group is a fair sample of the set
+all the same.
 """
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 
@@ -20,7 +20,7 @@ from convscope.data.imageset import ImageSet
 
 BLOCK_BYTES = 1 << 22
 """Pixels read in one go: enough that the disk's way to them is short against the reading."""
-GROUP_BYTES = 1 << 28
+GROUP_BYTES = 1 << 27
 """Pixels in memory to draw batches from; there are two groups, one in use and one that is being read."""
 WORKERS = 4
 """Threads that read. They mostly wait for the disk, so there may be more of them than cores."""
@@ -51,44 +51,44 @@ def read_ahead(image_set: ImageSet, batches: Sequence[Tensor], *, block: int, gr
         group: batches that are read together, while those of the group before are in use.
     """
     groups = [batches[first : first + group] for first in range(0, len(batches), group)]
+    most = max((sum(map(len, batches)) for batches in groups), default=0)
+    # Room for two groups, used in turn. A tensor made in inference mode, as evaluation has it, could not be written to
+    # by threads, which do not.
+    with torch.inference_mode(False):
+        rooms = torch.empty(2, most, *image_set.shape, dtype=torch.uint8)
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="read-ahead") as pool:
-        reading = deque[_Group]()
+        numbered = (_Group(image_set, part, rooms[number % 2], block, pool) for number, part in enumerate(groups))
+        ahead = next(numbered, None)
         try:
-            for index in range(len(groups)):
-                while len(reading) < 2 and index + len(reading) < len(groups):
-                    reading.append(_Group(image_set, groups[index + len(reading)], block, pool))
-                pixels, places = reading.popleft().wait()
-                for chosen in places:
-                    yield pixels.index_select(0, chosen)
+            while ahead is not None:
+                current, ahead = ahead, next(numbered, None)
+                yield from current.batches()
         finally:
-            for left in reading:  # the reader went away in the middle of the epoch
-                left.cancel()
+            if ahead is not None:  # the caller went away in the middle of the epoch
+                ahead.cancel()
 
 
 class _Group:
-    """Batches on their way from the file into memory."""
+    """Batches on their way from the file into `room`, where they lie in the order of the file: disks read forwards."""
 
-    def __init__(self, image_set: ImageSet, batches: Sequence[Tensor], block: int, pool: Executor) -> None:
+    def __init__(
+        self, image_set: ImageSet, batches: Sequence[Tensor], room: Tensor, block: int, pool: Executor
+    ) -> None:
         indices = torch.cat(tuple(batches))
-        # In the order of the file, so that the disk reads forwards.
         rows, order = (indices if image_set.rows is None else image_set.rows[indices]).sort()
-        # A tensor made in inference mode, as evaluation has it, could not be written to by threads, which do not.
-        with torch.inference_mode(False):
-            self._pixels = torch.empty(len(indices), *image_set.shape, dtype=torch.uint8)
-        position = torch.empty_like(order)
-        position[order] = torch.arange(len(order))
-        self._places = torch.split(position, [len(batch) for batch in batches])
-
+        self._places = torch.split(order.argsort(), [len(batch) for batch in batches])
+        self._room = room[: len(rows)]
         self._parts = [
-            pool.submit(torch.index_select, image_set.images, 0, chosen, out=room)
-            for chosen, room in zip(torch.split(rows, block), torch.split(self._pixels, block), strict=True)
+            pool.submit(torch.index_select, image_set.images, 0, chosen, out=here)
+            for chosen, here in zip(torch.split(rows, block), torch.split(self._room, block), strict=True)
         ]
 
-    def wait(self) -> tuple[Tensor, Sequence[Tensor]]:
-        """All pixels of the group, uint8 (G, C, H, W), and where in them the images of each batch are."""
+    def batches(self) -> Iterator[Tensor]:
+        """The pixels of each batch, uint8 (B, C, H, W), once all of the group are there."""
         for part in self._parts:
             part.result()
-        return self._pixels, self._places
+        for places in self._places:
+            yield self._room.index_select(0, places)
 
     def cancel(self) -> None:
         """Leave unread what no thread has begun to read."""
