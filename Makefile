@@ -34,6 +34,7 @@ bench: install
 	$(BIN)/python benchmarks/epoch.py
 	$(BIN)/python benchmarks/vgg11.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/augmentation.py
 
 clean:
 	rm -rf $(VENV) build src/*.egg-info

@@ -1,6 +1,7 @@
 """A training that stands still is told of; one that learns is left in peace.  R-E5."""
 
 import math
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,6 +92,24 @@ def test_an_epochs_end_is_a_moment_to_look_too() -> None:
     assert watched.said == []
     watched.watch.on_epoch(end)
     assert [line.partition(":")[0] for line in watched.said] == ["epoch 1"]
+
+
+def test_the_window_is_looked_at_in_its_order() -> None:
+    # Falling within the window, which by now begins in the middle of where the losses are kept.
+    falling = [CHANCE * (1.01 - 0.0001 * step) for step in range(WINDOW)]
+    watched = Watched().goes(*[1.0] * (WINDOW // 2), *falling)
+    watched.watch.on_epoch(EpochRecord(1, 2.3, 0.1, 2.3, 0.1, 0.1, 0.0, 100.0, 1.0))
+    assert watched.said == []
+
+
+def test_no_loss_is_kept_alive() -> None:
+    watch = Watched().watch
+    losses = [torch.tensor(CHANCE) for _ in range(5)]
+    alive = [weakref.ref(loss) for loss in losses]
+    for step in range(5):
+        watch.on_batch(BatchRecord(1, step + 1, 1000, 100.0, 0.1, losses[step]))
+    del losses
+    assert [loss() for loss in alive] == [None] * 5
 
 
 def test_a_network_that_collapses_later_is_told_of_too() -> None:

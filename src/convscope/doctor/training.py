@@ -1,7 +1,6 @@
 """Whether a training that is under way learns at all."""
 
 import math
-from collections import deque
 from collections.abc import Callable, Sequence
 
 import torch
@@ -38,14 +37,18 @@ class StallWatch:
         self._config = plan.config
         self._classes = len(plan.class_counts)
         self._guessing = guessing_loss(plan.class_counts, plan.config.label_smoothing)
-        self._losses = deque[Tensor](maxlen=WINDOW)
+        self._losses: Tensor | None = None
         self._steps = 0
         self._lr = 0.0
         self._stalled = self._over = False
 
     def on_batch(self, record: BatchRecord) -> None:
         """Take note of the loss, and look at the last ones when another WINDOW steps have gone by."""
-        self._losses.append(record.loss)
+        # Copied into one tensor: a hundred small ones, kept from step to step among the large ones that come and go,
+        # leave gaps in the memory that nothing fits into.
+        if self._losses is None:
+            self._losses = torch.zeros(WINDOW, device=record.loss.device)
+        self._losses[self._steps % WINDOW] = record.loss
         self._steps += 1
         if self._steps % WINDOW == 0:
             self._look(f"epoch {record.epoch}, batch {record.step}/{record.steps}", record.lr)
@@ -57,9 +60,10 @@ class StallWatch:
 
     def _look(self, when: str, lr: float) -> None:
         """Compare the losses of the window with that of guessing."""
-        if self._over:
+        if self._over or self._losses is None:
             return
-        early, late = torch.stack(tuple(self._losses)).view(2, -1).mean(dim=1).tolist()
+        in_order = self._losses.roll(-self._steps % WINDOW)
+        early, late = in_order.view(2, -1).mean(dim=1).tolist()
         loss = (early + late) / 2
         warming_up = self._lr < lr < self._config.lr / 2  # steps still too small to tell
         self._lr = lr
