@@ -67,8 +67,8 @@ def test_a_container_is_seen_through_its_limits(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("groups", "file"),
     [
-        ("0::/work/mine\n", "/sys/fs/cgroup/work/mine/memory.max"),
-        ("0::/work/mine\n", "/sys/fs/cgroup/work/memory.max"),
+        ("0::/jobs/mine\n", "/sys/fs/cgroup/jobs/mine/memory.max"),
+        ("0::/jobs/mine\n", "/sys/fs/cgroup/jobs/memory.max"),
         ("5:cpu:/\n4:hugetlb,memory:/mine\n0::/\n", "/sys/fs/cgroup/memory/mine/memory.limit_in_bytes"),
     ],
 )
