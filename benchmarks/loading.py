@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from convscope.catalog import DATA, data_entry
-from convscope.data import Batches, Preprocessing, fetch, find_photos
+from convscope.data import Batches, Preprocessing, fetch, load_photos
 from convscope.data.photos import Photos
 from convscope.training.environment import environment
 from figures import HERE, Figure, describe, print_figures, write_figures
@@ -84,7 +84,7 @@ def measure(data: str, size: int, epochs: int, cache: Path) -> list[Figure]:
     seconds = []
     for _ in range(2):
         started = time.perf_counter()
-        photos = find_photos(folder, size=size, data_dir=cache)
+        photos = load_photos(folder, size=size, data_dir=cache)
         splits = photos.splits(data)
         seconds.append(time.perf_counter() - started)
     preprocessing = Preprocessing.for_training(splits.train, resize="crop")

@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from convscope import Config, plots, train
-from convscope.data import find_photos
+from convscope.data import load_photos
 from convscope.data.photos import Photos
 from convscope.files import write_text
 from convscope.numbers import duration
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true", help="write nothing")
     options = parser.parse_args()
 
-    photos = find_photos(options.data, size=COMMON.input_size or 0)
+    photos = load_photos(options.data, size=COMMON.input_size or 0)
     largest = min(len(rows) for rows in by_class(photos))
     rows = []
     with tempfile.TemporaryDirectory(prefix="convscope-transfer-") as scratch:

@@ -90,6 +90,12 @@ def dark(root):
         ImageEnhance.Brightness(opened(path)).enhance(0.5).save(path)
 
 
+def alike(root):
+    for part in root.iterdir():
+        (part / "cat").rename(part / "house cat")
+        (part / "dog").rename(part / "House_Cat")
+
+
 def remove(root, pattern):
     for path in root.glob(pattern):
         path.unlink()
@@ -115,6 +121,7 @@ PLANTED = {
     "kind of photo tells the class": (all_cats_grey, "severe", 36),
     "class imbalance": (many_dogs, "warning", 1),
     "few images": (lambda root: remove(root, "test/dog/[0-3].png"), "warning", 1),
+    "names alike": (alike, "warning", 2),
     "different parts": (dark, "warning", 12),
 }
 
@@ -274,7 +281,15 @@ def test_a_run_whose_mean_is_of_other_data(fashion_slice, run, tmp_path):
 def test_published_weights_bring_a_mean_of_their_own(fashion_slice, run, monkeypatch):
     """Which is not meant to be that of the data."""
     monkeypatch.setattr(type(run), "config", lambda self: Config(data=str(fashion_slice), scaling="unit", threads=1))
-    monkeypatch.setattr(doctor, "find_wrong_labels", lambda subject, run, predictor: [])
+    monkeypatch.setattr(doctor, "find_wrong_labels", lambda subject, logits, name: [])
     assert examine(fashion_slice, run=run).not_examined == (
         "No mean and deviation were compared: give those you normalise with as --mean and --std.",
     )
+
+
+def test_a_network_that_only_guesses_is_not_asked_for_wrong_labels(fashion_slice, run, monkeypatch):
+    monkeypatch.setattr(doctor, "validation_logits", lambda subject, run, predictor: torch.ones(60, 10))
+    report = examine(fashion_slice, run=run)
+    assert "suspicious labels" not in {finding.kind for finding in report.findings}
+    (sentence,) = report.not_examined
+    assert "the run first is hardly better" in sentence

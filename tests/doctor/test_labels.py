@@ -3,7 +3,7 @@
 import torch
 from sklearn.datasets import make_blobs
 
-from convscope.doctor.labels import find_suspects
+from convscope.doctor.labels import find_suspects, only_guesses
 
 
 def logits_of(probabilities):
@@ -50,3 +50,14 @@ def test_planted_errors_among_clusters():
     found = {suspect.index for suspect in find_suspects(logits, labels)}
     assert len(found & set(wrong.tolist())) >= 29  # of 30
     assert len(found - set(wrong.tolist())) <= 3
+
+
+def test_who_only_guesses_may_not_judge():
+    labels = torch.tensor([0] * 60 + [1] * 40)
+    always_the_first = torch.tensor([[1.0, 0.0]]).repeat(100, 1)
+    assert only_guesses(always_the_first, labels)
+    right = torch.nn.functional.one_hot(labels, 2).float()
+    assert not only_guesses(right, labels)
+    # 65 right of 100, where 60 come of themselves, may be luck; 75 may not.
+    assert only_guesses(torch.cat([right[:65], 1 - right[65:]]), labels)
+    assert not only_guesses(torch.cat([right[:75], 1 - right[75:]]), labels)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from convscope import Config, Predictor, Run, evaluate, plots, resume, train
-from convscope.data import Preprocessing, find_photos
+from convscope.data import Preprocessing, load_photos
 from convscope.errors import UserError
 from convscope.experiment import session as sessions
 from convscope.experiment.session import Session
@@ -87,7 +87,7 @@ def test_a_prediction_sees_the_pixels_that_the_training_saw(
 ) -> None:
     run = train(replace(setting, epochs=1), runs_dir=tmp_path, name="fruits")
     predictor = Predictor.from_run(run)
-    photos = find_photos(photo_folder, size=40)
+    photos = load_photos(photo_folder, size=40)
     inputs = predictor.preprocessing(photos.decoded.pixels[:12])
     with torch.inference_mode():
         expected = predictor.model(inputs).softmax(dim=1)
@@ -98,7 +98,7 @@ def test_a_prediction_sees_the_pixels_that_the_training_saw(
 
 def test_statistics_are_those_of_the_training_photos(setting: Config, photo_folder: Path) -> None:  # R-C7
     session = Session.prepare(setting)
-    photos = find_photos(photo_folder, size=40, val_share=0.2, test_share=0.2)
+    photos = load_photos(photo_folder, size=40, val_share=0.2, test_share=0.2)
     pixels = photos.decoded.pixels[photos.parts["train"]].double() / 255
     assert session.preprocessing.mean == pytest.approx(pixels.mean(dim=(0, 2, 3)).tolist())
     assert session.preprocessing.std == pytest.approx(pixels.std(dim=(0, 2, 3), correction=0).tolist(), rel=1e-6)

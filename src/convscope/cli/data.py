@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -16,6 +16,9 @@ from convscope.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from convscope.data import ImageSet
+    from convscope.data.photos import Photos
 
 
 @dataclass(frozen=True)
@@ -97,81 +100,106 @@ def _list(flags: Data) -> None:
 
 
 def _show(name: str, flags: Data) -> None:
-    import torch
-
-    from convscope import plots
     from convscope.cli.progress import Preparation
-    from convscope.data import (
-        channel_statistics,
-        class_counts,
-        find_photos,
-        is_photos,
-        load_train_test,
-        mean_image_per_class,
-    )
+    from convscope.data import is_photos, load_photos, load_train_test
 
     photos = None
     with Preparation() as preparation:
         if is_photos(name):
-            photos = find_photos(
+            photos = load_photos(
                 name, size=flags.size, resize=flags.resize, data_dir=flags.data_dir, progress=preparation
             )
             splits = photos.splits(name)
-            train, parts = splits.train, {"train": splits.train, "val": splits.val, "test": splits.test}
+            parts = {"train": splits.train, "val": splits.val, "test": splits.test}
         else:
             train, test = load_train_test(name, data_dir=flags.data_dir, progress=preparation)
             parts = {"train": train, "test": test}
-    mean, std = channel_statistics(train)
-    counts = class_counts(train)
+    pictures = _draw(parts["train"], photos, flags.size)
+    paths = _save(pictures, flags.output or Path("pictures") / Path(name).name)
+    facts = _facts(name, parts, photos) | {"pictures": {picture: str(path) for picture, path in paths.items()}}
+    if flags.json:
+        print(json.dumps(facts, indent=1))
+        return
+    for line in _lines(facts, flags.resize):
+        print(line)
+
+
+def _draw(train: "ImageSet", photos: "Photos | None", size: int) -> dict[str, "Figure"]:
+    """The pictures of a data set by their names."""
+    import torch
+
+    from convscope import plots
+    from convscope.data import class_counts, mean_image_per_class
+
     # As many images of each class as fill two rows of ten, at least two; a column a class where there are ten.
     each = max(2, 20 // len(train.classes))
     chosen = [torch.nonzero(train.labels == label).flatten()[:each] for label in range(len(train.classes))]
     strip = torch.cat([places[turn : turn + 1] for turn in range(each) for places in chosen])
     pictures = {
         "samples": plots.sample_strip(train.take(strip).numpy(), train.labels[strip].numpy(), train.classes),
-        "classes": plots.class_distribution(counts, train.classes),
+        "classes": plots.class_distribution(class_counts(train), train.classes),
         "means": plots.mean_images(mean_image_per_class(train).numpy(), train.classes),
     }
-    if photos:
+    if photos is not None:
         files = photos.decoded.files
-        pictures["sizes"] = plots.image_sizes(
-            [file.width for file in files], [file.height for file in files], flags.size
-        )
-    paths = _save(pictures, flags.output or Path("pictures") / Path(name).name)
+        pictures["sizes"] = plots.image_sizes([file.width for file in files], [file.height for file in files], size)
+    return pictures
+
+
+def _facts(name: str, parts: Mapping[str, "ImageSet"], photos: "Photos | None") -> dict[str, Any]:
+    """What is known of a data set, as JSON types."""
+    from convscope.data import channel_statistics, class_counts
+
+    train = parts["train"]
+    mean, std = channel_statistics(train)
     facts: dict[str, Any] = {
         "data": name,
         **{f"{part}_images": len(images) for part, images in parts.items()},
         "image_shape": list(train.shape),
-        "classes": dict(zip(train.classes, map(int, counts), strict=True)),
+        "classes": dict(zip(train.classes, class_counts(train), strict=True)),
         "mean": list(mean),
         "std": list(std),
-        "pictures": {picture: str(path) for picture, path in paths.items()},
     }
-    if photos:
+    if photos is not None:
+        files = photos.decoded.files
         facts |= {
+            "widths": _range(file.width for file in files),
+            "heights": _range(file.height for file in files),
             "modes": dict(Counter(file.mode for file in files).most_common()),
-            "skipped": [asdict(file) for file in splits.skipped],
+            "skipped": [asdict(file) for file in photos.listing.skipped + photos.decoded.skipped],
         }
-    if flags.json:
-        print(json.dumps(facts, indent=1))
-        return
+    return facts
+
+
+def _range(sides: Iterable[int]) -> list[int]:
+    """The smallest and the largest."""
+    ordered = sorted(sides)
+    return [ordered[0], ordered[-1]]
+
+
+def _lines(facts: dict[str, Any], resize: str) -> Iterator[str]:
+    """The facts for people."""
     doing = {"train": "train", "val": "validate", "test": "test"}
-    print(f"{name}: " + ", ".join(f"{len(images):,} images to {doing[part]}" for part, images in parts.items()))
-    shape = f"image shape (channels, height, width): {train.shape}, one byte a value"
-    print(f"{shape}, by {flags.resize}" if photos else shape)
-    print(f"mean {', '.join(f'{value:.4f}' for value in mean)}, std {', '.join(f'{value:.4f}' for value in std)}")
-    if photos:
-        widths, heights = ([getattr(file, side) for file in files] for side in ("width", "height"))
-        print(f"files {min(widths)} to {max(widths)} pixels wide, {min(heights)} to {max(heights)} high")
-        print("kinds of pixels: " + ", ".join(f"{count:,} {mode}" for mode, count in facts["modes"].items()))
-    print(f"{len(train.classes)} classes, with training images:")
+    counts = {doing[part]: facts[f"{part}_images"] for part in doing if f"{part}_images" in facts}
+    yield f"{facts['data']}: " + ", ".join(f"{count:,} images to {verb}" for verb, count in counts.items())
+    shape = f"image shape (channels, height, width): {tuple(facts['image_shape'])}, one byte a value"
+    yield f"{shape}, by {resize}" if "modes" in facts else shape
+    mean, std = (", ".join(f"{value:.4f}" for value in facts[name]) for name in ("mean", "std"))
+    yield f"mean {mean}, std {std}"
+    if "modes" in facts:
+        widths, heights = (
+            " to ".join(str(side) for side in sorted(set(facts[name]))) for name in ("widths", "heights")
+        )
+        yield f"files {widths} pixels wide, {heights} high"
+        yield "kinds of pixels: " + ", ".join(f"{count:,} {mode}" for mode, count in facts["modes"].items())
+    yield f"{len(facts['classes'])} classes, with training images:"
     for label, count in facts["classes"].items():
-        print(f"  {label}: {count:,}")
-    if photos and splits.skipped:
-        print(f"left out {len(splits.skipped):,} files:")
-        for file in splits.skipped:
-            print(f"  {file.path}: {file.reason}")
-    print(f"wrote {', '.join(map(str, paths.values()))}")
+        yield f"  {label}: {count:,}"
+    if facts.get("skipped"):
+        yield f"left out {len(facts['skipped']):,} files:"
+        for file in facts["skipped"]:
+            yield f"  {file['path']}: {file['reason']}"
+    yield f"wrote {', '.join(facts['pictures'].values())}"
 
 
 def _save(pictures: Mapping[str, "Figure"], folder: Path) -> dict[str, Path]:

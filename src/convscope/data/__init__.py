@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from convscope.data.augment import Augmentation
     from convscope.data.batches import Batches
-    from convscope.data.datasets import find_photos, is_photos, load_splits, load_train_test
+    from convscope.data.datasets import is_photos, load_splits, load_train_test
     from convscope.data.idx import read_idx, write_idx
     from convscope.data.imageset import ImageSet
+    from convscope.data.photos import load_photos
     from convscope.data.preprocessing import Preprocessing, Scaling
     from convscope.data.sources import fetch, locate
     from convscope.data.splits import Skipped, Splits, stratified_split
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
 _ROOMS = {
     "augment": ("Augmentation",),
     "batches": ("Batches",),
-    "datasets": ("find_photos", "is_photos", "load_splits", "load_train_test"),
+    "datasets": ("is_photos", "load_splits", "load_train_test"),
     "idx": ("read_idx", "write_idx"),
     "imageset": ("ImageSet",),
+    "photos": ("load_photos",),
     "preprocessing": ("Preprocessing", "Scaling"),
     "sources": ("fetch", "locate"),
     "splits": ("Skipped", "Splits", "stratified_split"),
@@ -49,8 +51,8 @@ __all__ = [
     "channel_statistics",
     "class_counts",
     "fetch",
-    "find_photos",
     "is_photos",
+    "load_photos",
     "load_splits",
     "load_train_test",
     "locate",

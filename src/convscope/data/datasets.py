@@ -7,7 +7,7 @@ from convscope.data.cifar import is_cifar_folder, read_cifar10
 from convscope.data.decoding import Resize
 from convscope.data.idx import is_idx_folder, read_idx_folder
 from convscope.data.imageset import ImageSet
-from convscope.data.photos import Photos, load_photos
+from convscope.data.photos import load_photos
 from convscope.data.sources import fetch
 from convscope.data.splits import Splits, stratified_split
 from convscope.downloads import Progress
@@ -47,7 +47,7 @@ def load_splits(
     if is_photos(name_or_folder):
         if size is None:
             raise UserError(f"the photos of {name} have many sizes: say to which size in pixels to bring them.")
-        return find_photos(
+        return load_photos(
             name_or_folder,
             val_share=val_share,
             test_share=test_share,
@@ -94,29 +94,3 @@ def is_photos(name_or_folder: str | Path) -> bool:
             f"or one of: {', '.join(DATA)}."
         )
     raise unknown("data set", str(name_or_folder), DATA)
-
-
-def find_photos(
-    name_or_folder: str | Path,
-    *,
-    val_share: float = 0.1,
-    test_share: float = 0.1,
-    seed: int = 0,
-    size: int,
-    resize: Resize = "crop",
-    data_dir: Path | None = None,
-    progress: Progress | None = None,
-) -> Photos:
-    """The photos of a data set of which `is_photos` is true, with what is known of each file; see `load_splits`."""
-    entry = DATA.get(str(name_or_folder))
-    return load_photos(
-        Path(name_or_folder) if entry is None else fetch(entry, data_dir=data_dir, progress=progress),
-        classes=entry.classes if entry else None,
-        val_share=val_share,
-        test_share=test_share,
-        seed=seed,
-        size=size,
-        resize=resize,
-        data_dir=data_dir,
-        progress=progress,
-    )

@@ -18,10 +18,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from convscope.catalog import DATA
 from convscope.data.decoded import Decoded, DecodedFile, decode
 from convscope.data.decoding import Resize
 from convscope.data.folder import Listing, Part, list_images
 from convscope.data.imageset import ImageSet
+from convscope.data.sources import fetch
 from convscope.data.splits import Splits
 from convscope.data.statistics import Statistics
 from convscope.downloads import Progress
@@ -59,36 +61,36 @@ class Photos:
 
 
 def load_photos(
-    root: Path,
+    name_or_folder: str | Path,
     *,
-    classes: tuple[str, ...] | None = None,
     size: int,
-    resize: Resize,
-    val_share: float,
-    test_share: float,
-    seed: int,
+    resize: Resize = "crop",
+    val_share: float = 0.1,
+    test_share: float = 0.1,
+    seed: int = 0,
     data_dir: Path | None = None,
     progress: Progress | None = None,
 ) -> Photos:
-    """List, decode and divide a folder of photos.
+    """List, decode and divide the photos of a data set.
 
     Args:
-        root: the folder, laid out as `list_images` understands.
-        classes: names of the classes; by default those of the folders or the table.
+        name_or_folder: a name from the catalogue, or a folder that is laid out as `list_images` understands.
         size: height and width of the pixels.
         resize: how photos of other shapes become squares.
         val_share: part of the photos not for testing that is held out, where the folder says nothing of it.
         test_share: part of the photos that is kept for testing, where the folder says nothing of it.
         seed: decides which photos these are.
-        data_dir: where decoded photos are kept; see `data_directory`.
-        progress: told how far the decoding is.
+        data_dir: where named data sets and decoded photos are kept; see `data_directory`.
+        progress: told how far a download or the decoding is.
 
     Raises:
         UserError: `list_images` refuses the folder, or too few of its photos can be decoded to fill each part, or to
             train each class.
-        ConvscopeError: decoded photos cannot be kept.
+        ConvscopeError: a named data set could not be fetched, or decoded photos cannot be kept.
     """
-    listing = list_images(root, classes=classes)
+    entry = DATA.get(str(name_or_folder))
+    root = Path(name_or_folder) if entry is None else fetch(entry, data_dir=data_dir, progress=progress)
+    listing = list_images(root, classes=entry.classes if entry else None)
     decoded = decode(listing, size=size, resize=resize, data_dir=data_dir, progress=progress)
     part_of = divide(decoded.files, val_share=val_share, test_share=test_share, seed=seed)
     _check_parts(listing, decoded, part_of)

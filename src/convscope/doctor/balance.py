@@ -1,6 +1,8 @@
-"""What the data doctor says of numbers: classes of different sizes, and parts that differ from one another."""
+"""What the data doctor says of classes and parts: sizes, names, and parts that differ from one another."""
 
-from collections.abc import Iterator
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -58,6 +60,27 @@ def find_few(subject: Subject) -> Iterator[Finding]:
             remedy="Add images, join classes, or hold out larger shares (--val-share, --test-share).",
             count=len(few),
             share=len(few) / (len(PARTS) * len(subject.classes)),
+        )
+
+
+def find_names_alike(classes: Sequence[str]) -> Iterator[Finding]:
+    """Classes whose names differ only in capitals, spaces, hyphens or underscores."""
+    by_letters: defaultdict[str, list[str]] = defaultdict(list)
+    for name in classes:
+        by_letters[re.sub(r"[\s_-]", "", name.casefold()) or name].append(name)
+    alike = [names for names in by_letters.values() if len(names) > 1]
+    if alike:
+        count = sum(map(len, alike))
+        yield Finding(
+            kind="names alike",
+            severity="warning",
+            what=f"{count} classes differ in name by no more than capitals, spaces, hyphens or underscores: "
+            f"{'; '.join(' and '.join(names) for names in alike[:6])}.",
+            why="If these are one class, the network is asked to tell apart what is the same, and half of its right "
+            "answers count as errors.",
+            remedy="Put what belongs together into one folder, or under one label in the table.",
+            count=count,
+            share=count / len(classes),
         )
 
 

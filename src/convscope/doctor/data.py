@@ -11,11 +11,11 @@ from torch import Tensor
 
 from convscope.config import Config
 from convscope.data.decoding import Resize
-from convscope.doctor.balance import describe, find_differences, find_few, find_imbalance
+from convscope.doctor.balance import describe, find_differences, find_few, find_imbalance, find_names_alike
 from convscope.doctor.copies import find_copies
 from convscope.doctor.duplicates import group_copies, identical, thumbnails
 from convscope.doctor.findings import Finding
-from convscope.doctor.labels import find_wrong_labels
+from convscope.doctor.labels import find_wrong_labels, only_guesses, validation_logits
 from convscope.doctor.normalisation import Numbers, find_wrong_statistics
 from convscope.doctor.photos import find_flat, find_modes, find_shapes, find_skipped
 from convscope.doctor.subject import Subject, load_subject
@@ -93,13 +93,21 @@ def examine(
             "another --run."
         )
     findings = list(_findings(subject, mean, std, progress))
+    not_examined = list(_not_examined(mean, run))
     if run is not None and predictor is not None:
-        findings += find_wrong_labels(subject, run, predictor)
+        logits = validation_logits(subject, run, predictor)
+        if only_guesses(logits, subject.splits.val.labels):
+            not_examined.append(
+                f"Wrong labels were not looked for, because the run {run.name} is hardly better on the validation "
+                "images than if it always named the commonest class: name a better one with --run."
+            )
+        else:
+            findings += find_wrong_labels(subject, logits, run.name)
     return DataReport(
         name=str(data),
         findings=tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.severity))),
         facts=_facts(subject),
-        not_examined=tuple(_not_examined(mean, run)),
+        not_examined=tuple(not_examined),
     )
 
 
@@ -115,6 +123,7 @@ def _findings(
     yield from find_flat(subject, deviations)
     yield from find_imbalance(subject)
     yield from find_few(subject)
+    yield from find_names_alike(subject.classes)
     yield from find_differences(subject, brightness)
     if subject.files is not None:
         yield from find_shapes(subject, subject.files)

@@ -10,6 +10,7 @@ without a part of the images, so that every image is judged.
 Shapes: N images, K classes.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,7 @@ from convscope.data import Batches
 from convscope.doctor.findings import PICTURES, Finding
 from convscope.doctor.subject import Subject
 from convscope.experiment.session import images_at_once
+from convscope.metrics import wilson_interval
 from convscope.predict import Predictor
 from convscope.runs import Run
 from convscope.training.evaluate import predict_logits
@@ -63,19 +65,35 @@ def find_suspects(logits: Tensor, labels: Tensor) -> list[Suspect]:
     ]
 
 
-def find_wrong_labels(subject: Subject, run: Run, predictor: Predictor) -> list[Finding]:
-    """What a run's network, the `predictor`, says of its validation images' labels, in at most one finding.
+def validation_logits(subject: Subject, run: Run, predictor: Predictor) -> Tensor:
+    """What a run's network, the `predictor`, says of the validation images: float32 (N, K)."""
+    config = run.config()
+    runtime = Runtime.choose("auto", config.precision, config.threads)
+    size = images_at_once(config)
+    batches = Batches(subject.splits.val, predictor.preprocessing, batch_size=size, device=runtime.device)
+    return predict_logits(runtime.prepare(predictor.model), batches, runtime)[0].cpu()
+
+
+def only_guesses(logits: Tensor, labels: Tensor) -> bool:
+    """Whether a network may be no better than one that always names the commonest class.
+
+    Args:
+        logits: float32 (N, K).
+        labels: int64 (N,).
+    """
+    low, _ = wilson_interval(int((logits.argmax(dim=1) == labels).sum()), len(labels))
+    return low <= int(labels.bincount().max()) / len(labels)
+
+
+def find_wrong_labels(subject: Subject, logits: Tensor, name: str) -> Iterator[Finding]:
+    """What the network of the run `name` says of the validation images' labels by its `logits`, float32 (N, K).
 
     Test images are left alone: whoever corrects them by what a network says tests it on its own opinions.  R-F5.
     """
-    config = run.config()
-    runtime = Runtime.choose("auto", config.precision, config.threads)
     val = subject.splits.val
-    batches = Batches(val, predictor.preprocessing, batch_size=images_at_once(config), device=runtime.device)
-    logits = predict_logits(runtime.prepare(predictor.model), batches, runtime)[0].cpu()
     suspects = find_suspects(logits, val.labels)
     if not suspects:
-        return []
+        return
     accuracy = float((logits.argmax(dim=1) == val.labels).float().mean())
     first = len(subject.splits.train)
     notes = {
@@ -83,20 +101,18 @@ def find_wrong_labels(subject: Subject, run: Run, predictor: Predictor) -> list[
         f"{suspect.given:.0%} {subject.classes[int(val.labels[suspect.index])]}"
         for suspect in suspects[:PICTURES]
     }
-    return [
-        Finding(
-            kind="suspicious labels",
-            severity="warning",
-            what=f"up to {len(suspects):,} of the {len(val):,} validation images may have a wrong label: there the run "
-            f"{run.name} is confident of another class.",
-            why="Wrong labels teach the network errors, and in validation count right answers as wrong. But the "
-            f"network errs too, for it is right on {accuracy:.1%} of these images: the better it is, the more of these "
-            "labels are wrong.",
-            remedy="Look at the pictures, the worst first, and correct the labels that are wrong. The test images were "
-            "not looked at, because correcting them by a network's answers would test it on its own opinions; for the "
-            "training images take runs with another --split-seed, which validate on others.",
-            count=len(suspects),
-            share=len(suspects) / len(val),
-            examples=tuple((subject.example(first + index, note),) for index, note in notes.items()),
-        )
-    ]
+    yield Finding(
+        kind="suspicious labels",
+        severity="warning",
+        what=f"up to {len(suspects):,} of the {len(val):,} validation images may have a wrong label: there the run "
+        f"{name} is confident of another class.",
+        why="Wrong labels teach the network errors, and in validation count right answers as wrong. But the "
+        f"network errs too, for it is right on {accuracy:.1%} of these images: the better it is, the more of these "
+        "labels are wrong.",
+        remedy="Look at the pictures, the worst first, and correct the labels that are wrong. The test images were "
+        "not looked at, because correcting them by a network's answers would test it on its own opinions; for the "
+        "training images take runs with another --split-seed, which validate on others.",
+        count=len(suspects),
+        share=len(suspects) / len(val),
+        examples=tuple((subject.example(first + index, note),) for index, note in notes.items()),
+    )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from convscope.config import Config
-from convscope.data import ImageSet, Splits, Statistics, find_photos, is_photos, load_splits
+from convscope.data import ImageSet, Splits, Statistics, is_photos, load_photos, load_splits
 from convscope.data.decoded import DecodedFile
 from convscope.doctor.findings import Example
 from convscope.downloads import Progress
@@ -96,7 +96,7 @@ def load_subject(
             data, val_share=config.val_share, seed=config.split_seed, data_dir=data_dir, progress=progress
         )
         return Subject(splits, max(splits.train.shape[1:]), Statistics.of(splits.train), files=None)
-    photos = find_photos(
+    photos = load_photos(
         data,
         val_share=config.val_share,
         test_share=config.test_share,
