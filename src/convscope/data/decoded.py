@@ -83,8 +83,8 @@ def decode(
                 cache = _current(folder, listing, size) or _update(folder, listing, size, resize, progress)
         except OSError as error:
             raise ConvscopeError(
-                f"cannot keep decoded photos in {folder}: {error.strerror}; make room or choose another directory with "
-                "--data-dir."
+                f"cannot keep decoded photos in {folder}: {error.strerror}; make room, or move the data directory and "
+                "name its new place with --data-dir."
             ) from error
     listed = {file.path: file for file in listing.files}
     files = tuple(_decoded_file(listed[entry.path], entry) for entry in cache.rows)
@@ -200,7 +200,7 @@ def _check_room(folder: Path, needed: int) -> None:
     if needed > free:
         raise ConvscopeError(
             f"decoding the photos takes up to {needed / 1e6:,.0f} MB in {folder}, where {free / 1e6:,.0f} MB are free: "
-            "make room, or choose another directory with --data-dir."
+            "make room, or move the data directory and name its new place with --data-dir."
         )
 
 
