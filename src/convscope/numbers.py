@@ -23,6 +23,11 @@ def whole(value: float | None) -> str:
     return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
 
 
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """1 and "image" as "1 image", 1200 as "1,200 images"."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def compact(value: float) -> str:
     """0.00213456 as "0.002135" and 48211.7 as "48212": the same precision at any size."""
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -1,6 +1,7 @@
 """`convscope train --pretrained` as a user meets it."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -118,9 +119,14 @@ def test_a_run_is_named_frozen_and_remembered_by_its_path(
         changed = {key for key, tensor in weights.items() if not torch.equal(tensor, source[key])}
         assert changed == {"output.weight", "output.bias"}
         assert "starting anew" not in outcome.out
+        learning = sum(weights[key].numel() for key in changed)
+        assert re.search(rf"^at rest: block1, .*, so that {learning} parameters learn$", outcome.out, re.MULTILINE)
 
-    outcome = command(*tiny, "larger", "--pretrained", "source", "--input-size", 32, "--freeze", 2)
+    outcome = command(
+        *tiny, "larger", "--pretrained", "source", "--input-size", 32, "--freeze", 2, "--unfreeze-every", 3
+    )
     assert outcome.status == 0, outcome
+    assert "parameters learn; from the last one back, one more learns every 3 epochs\n" in outcome.out
     assert "starting anew: hidden.linear, output, whose weights in runs/source are for other" in outcome.out
 
 

@@ -144,7 +144,7 @@ def test_the_neutral_form_trains_any_module() -> None:
 
 @given(stages=st.integers(0, 9), every=st.none() | st.integers(1, 9), epoch=st.integers(1, 99))
 def test_stages_rest_first_and_never_again(stages: int, every: int | None, epoch: int) -> None:
-    freezing = Freezing([nn.Identity()] * stages, every)
+    freezing = Freezing({str(stage): nn.Identity() for stage in range(stages)}, every)
     assert freezing.resting(1) == stages
     assert 0 <= freezing.resting(epoch + 1) <= freezing.resting(epoch) <= freezing.resting(epoch + 1) + 1
     if every is None:

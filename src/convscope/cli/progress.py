@@ -13,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingCo
 from rich.progress import Progress as Bar
 
 from convscope.experiment import Plan
-from convscope.numbers import duration
+from convscope.numbers import counted, duration
 from convscope.training.state import BatchRecord, EpochRecord
 
 COLUMNS = ("epoch", "train loss", "train acc", "val loss", "val acc", "lr", "images/s", "time left")
@@ -61,9 +61,9 @@ class Progress:
         self._console.print(
             f"{config.model} on {config.data}: {plan.parameters:,} parameters, {plan.train_images:,} images to train, "
             f"{plan.val_images:,} to validate\n"
-            f"{config.epochs} epoch{'' if config.epochs == 1 else 's'} of batches of {config.batch_size}, "
+            f"{counted(config.epochs, 'epoch')} of batches of {config.batch_size}, "
             f"seed {config.seed}; {plan.device}, {plan.precision}, "
-            f"{plan.threads} thread{'' if plan.threads == 1 else 's'}; into {plan.run.path}"
+            f"{counted(plan.threads, 'thread')}; into {plan.run.path}"
         )
         if plan.skipped:
             reasons = Counter(file.reason for file in plan.skipped)
@@ -76,6 +76,14 @@ class Progress:
             self._console.print(
                 f"starting anew: {', '.join(plan.drawn)}, whose weights in {config.pretrained} are for other classes "
                 f"or another input size"
+            )
+        if plan.resting:
+            every = config.unfreeze_every
+            pace = "epoch" if every == 1 else f"{every} epochs"
+            thaw = "" if every is None else f"; from the last one back, one more learns every {pace}"
+            self._console.print(
+                f"at rest: {', '.join(plan.resting)}, so that {plan.parameters - plan.resting_parameters:,} parameters "
+                f"learn{thaw}"
             )
         if plan.resumed:
             self._console.print(f"resuming in epoch {plan.first_epoch}")

@@ -6,8 +6,9 @@ from itertools import groupby
 from torch import Tensor
 
 from convscope.doctor.duplicates import members
-from convscope.doctor.findings import PICTURES, Example, Finding, counted
+from convscope.doctor.findings import PICTURES, Example, Finding
 from convscope.doctor.subject import PARTS, Subject
+from convscope.numbers import counted
 
 _SHOWN = 4
 """Pictures of one group."""

@@ -60,8 +60,3 @@ class Finding:
                 for group in self.examples
             ],
         }
-
-
-def counted(count: int, noun: str, plural: str | None = None) -> str:
-    """1 and "image" as "1 image", 1200 as "1,200 images"."""
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"

@@ -9,6 +9,7 @@ from convscope.data import ImageSet, channel_statistics
 from convscope.doctor.findings import Finding
 from convscope.doctor.subject import Subject
 from convscope.errors import UserError
+from convscope.numbers import counted
 
 Numbers = tuple[float, ...]
 
@@ -46,7 +47,7 @@ def find_wrong_statistics(subject: Subject, mean: Numbers, std: Numbers) -> Iter
     if not len(mean) == len(std) == channels:
         raise UserError(
             f"there are {len(mean)} numbers for the mean and {len(std)} for the deviation, but the images have "
-            f"{channels} channel{'' if channels == 1 else 's'}: give one of each for every channel."
+            f"{counted(channels, 'channel')}: give one of each for every channel."
         )
     right_mean, right_std = subject.statistics.mean, subject.statistics.std
     off = _distance(mean, std, right_mean, right_std)

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from convscope.data.decoded import DecodedFile
 from convscope.data.decoding import Resize
-from convscope.doctor.findings import PICTURES, Example, Finding, counted
+from convscope.doctor.findings import PICTURES, Example, Finding
 from convscope.doctor.subject import Subject
+from convscope.numbers import counted
 
 FLAT = 2.0
 """Standard deviation of brightness, of 255, below which an image shows nothing; compression alone makes as much."""

@@ -134,7 +134,7 @@ class Session:
 
     @property
     def parameters(self) -> int:
-        """Trainable parameters of the model."""
+        """Parameters of the model, those that rest too."""
         return sum(parameter.numel() for parameter in self.model.parameters())
 
     def header(self) -> dict[str, Any]:

@@ -50,6 +50,10 @@ class Plan:
     """1, or the epoch in which it goes on."""
     drawn: tuple[str, ...] = ()
     """Layers that start anew although the setting names weights of a run or a file: those do not fit them."""
+    resting: tuple[str, ...] = ()
+    """Stages that do not learn at first, from the image on."""
+    resting_parameters: int = 0
+    """How many parameters these have."""
 
     @property
     def train_images(self) -> int:
@@ -153,6 +157,10 @@ def _train(
         resumed=state is not None,
         first_epoch=len(history.rows) + 1,
         drawn=session.drawn,
+        resting=tuple(session.freezing.stages),
+        resting_parameters=sum(
+            parameter.numel() for stage in session.freezing.stages.values() for parameter in stage.parameters()
+        ),
     )
     run.write_metrics({"status": "running"})
     for observer in observers:

@@ -8,6 +8,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from convscope.numbers import counted
 from convscope.plots.style import LOOK, MUTED, PALETTE, cells_of, short_name, tick_size
 
 
@@ -74,7 +75,7 @@ def image_sizes(widths: ArrayLike, heights: ArrayLike, size: int) -> Figure:
     axes.plot([0, size, size], [size, size, 0], color=PALETTE[1], label=f"{size} x {size}, as decoded")
     axes.set(xlabel="width in pixels", ylabel="height in pixels", xlim=(0, longest), ylim=(0, longest), aspect="equal")
     sizes = len(set(zip(width.tolist(), height.tolist(), strict=True)))
-    axes.set_title(f"{len(width):,} photos, {sizes:,} size{'' if sizes == 1 else 's'}")
+    axes.set_title(f"{counted(len(width), 'photo')}, {counted(sizes, 'size')}")
     figure.legend(loc="outside lower center")
     axes.grid(True)
     return figure

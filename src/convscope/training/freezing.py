@@ -5,8 +5,8 @@ trained for (Yosinski et al., How transferable are features in deep neural netwo
 it pays to leave the general ones as they are, and to let them learn late, if ever, and slowly.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from torch import nn
 
@@ -25,8 +25,8 @@ class Freezing:
     do not.
     """
 
-    stages: Sequence[nn.Module] = ()
-    """Those that rest at first, from the image on."""
+    stages: Mapping[str, nn.Module] = field(default_factory=dict)
+    """Those that rest at first, by name, from the image on."""
     unfreeze_every: int | None = None
     """Epochs after which one more of them, the last, begins to learn (gradual unfreezing: Howard & Ruder, arXiv
     1801.06146, §3.3, where it is one epoch); None for never."""
@@ -39,7 +39,7 @@ class Freezing:
     def train(self, model: nn.Module, epoch: int) -> nn.Module:
         """Put `model` into training mode, but for the stages that rest, and return it."""
         model.train()
-        for number, stage in enumerate(self.stages):
+        for number, stage in enumerate(self.stages.values()):
             learns = number >= self.resting(epoch)
             stage.requires_grad_(learns).train(learns)
         return model
@@ -69,4 +69,4 @@ def build_freezing(model: Classifier, freeze: int | str | None, *, unfreeze_ever
             f"freeze is {freeze}, but '{model.name}' has {len(body)} stages before its head, which begin with "
             f"{', '.join(name for name, _ in body)}: give a number from 1 to {len(body)}, or {ALL_BUT_HEAD}."
         )
-    return Freezing([stage for _, stage in body[:count]], unfreeze_every)
+    return Freezing(dict(body[:count]), unfreeze_every)
