@@ -1,5 +1,8 @@
 """Device, precision, and the optimizer's step."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn, optim
@@ -47,6 +50,25 @@ def test_threads_are_those_asked_for() -> None:
 def test_prepare_puts_weights_in_channels_last_order() -> None:
     model = Runtime(torch.device("cpu")).prepare(nn.Conv2d(3, 8, 3))
     assert model.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(("values", "images"), [(49_152, 32), (131_072, 12)])
+def test_batches_at_which_onednn_divides_by_zero(values: int, images: int) -> None:
+    """In a process of its own, because that would be its end."""
+    script = f"""
+import torch
+from convscope.training.runtime import Runtime
+layer = Runtime(torch.device("cpu"), torch.bfloat16).prepare(torch.nn.Linear({values}, 3))
+images = torch.rand({images}, {values})
+with torch.autocast("cpu", torch.bfloat16):
+    logits = layer(images)
+logits.float().square().sum().backward()
+assert logits.shape == ({images}, 3) and layer.weight.grad.isfinite().all()
+torch.testing.assert_close(logits.float(), layer(images), atol=0.02, rtol=0.02)
+assert list(layer.state_dict()) == ["weight", "bias"]
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
