@@ -2,6 +2,7 @@
 # make install  the environment alone, in .venv
 # make test     the environment with the test tools, then the whole suite
 # make lint     format, lint, types, import rules
+# make fuzz     read damaged and hostile files for a while: make fuzz SECONDS=3600
 # make bench    measure speed against the textbook loops, and memory against its estimates (half an hour)
 
 PYTHON ?= python3
@@ -9,8 +10,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 JOBS ?= 2
+SECONDS ?= 600
 
-.PHONY: demo install install-test test lint bench clean
+.PHONY: demo install install-test test lint fuzz bench clean
 
 demo: install
 	@data=fashion-mnist; \
@@ -29,6 +31,10 @@ lint: install-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+fuzz: install-test
+	@$(PIP) --no-build-isolation --editable ".[fuzz]"
+	$(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS)
 
 bench: install
 	$(BIN)/python benchmarks/epoch.py

@@ -67,22 +67,23 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(
 
 
 def test_contents_reach_the_disk_before_the_name(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else a power cut could leave the new name with nothing in it."""
-    events = []
+    """Else a power cut could leave the new name with nothing in it; and the name before that of the next file."""
+    events: list[object] = []
     fsync, replace = os.fsync, Path.replace
 
     def record_fsync(descriptor: int) -> None:
-        events.append(("fsync", os.fstat(descriptor).st_size))
+        status = os.fstat(descriptor)
+        events.append("folder" if stat.S_ISDIR(status.st_mode) else status.st_size)
         fsync(descriptor)
 
     def record_replace(self: Path, target: Path) -> Path:
-        events.append(("replace", self.stat().st_size))
+        events.append("replace")
         return replace(self, target)
 
     monkeypatch.setattr(os, "fsync", record_fsync)
     monkeypatch.setattr(Path, "replace", record_replace)
     write_text(old, "12345")
-    assert events == [("fsync", 5), ("replace", 5)]
+    assert events == [5, "replace", "folder"]
 
 
 def test_a_directory_that_is_a_file(old: Path) -> None:

@@ -157,7 +157,7 @@ MISTAKES = [
     ("zzz: 3", "line 1: unknown key 'zzz': the keys are data, model, "),
     ("1: 3", "line 1: unknown key '1': the keys are data, "),
     ("null: 3", "line 1: unknown key 'None': the keys are data, "),
-    ("lr: 0.1\n\n# again\nlr: 0.2", "line 4: lr is already in line 1: keep one."),
+    ("lr: 0.1\n\n# again\nlr: 0.2", "line 4: 'lr' is already in line 1: keep one."),
     # A wrong value: what was expected, and the nearest right one.
     ("epochs: many", "line 1: epochs is 'many': it must be a whole number."),
     ("epochs: 1.5", "line 1: epochs is 1.5: it must be a whole number."),
@@ -179,20 +179,21 @@ MISTAKES = [
     ("model_options: {hidden: [1]}", "line 1: model_options is {'hidden': [1]}: it must be a number, "),
     ("model_options: {1: 2}", "line 1: model_options is {1: 2}: it must be a mapping"),
     ("momentum: 0\nnesterov: true", "line 2: nesterov needs momentum"),
-    ("lr: &a [*a]", "line 1: lr is [[[["),
+    ("lr: &a [*a]", "line 1: another place refers to this value"),
     # No setting at all.
     ("lr: 0.1\nepochs: : 3", ", line 2: this is not YAML: write one 'key: value' a line."),
     ("lr: [", ", line 1: this is not YAML"),
     ("lr: 2020-13-45", ": this is not YAML"),
-    (f"seed: {'9' * 5000}", ": this is not YAML"),
+    (f"seed: {'9' * 5000}", "line 1: this has 5,000 characters: give at most 3,000."),
+    (f"seed: 0x{'f' * 2990}", "seed is"),
     ("? [a]\n: 3", ": this is not YAML"),
     ("lr: 0.1\n---\nlr: 0.2", ": this is not YAML"),
     ("lr: 0.1\0", ": this is not YAML"),
     ("[" * 3000, ": this is not YAML"),
-    ("- lr", ": a setting is 'key: value' lines"),
-    ("lr", ": a setting is 'key: value' lines"),
-    ("0", ": a setting is 'key: value' lines"),
-    ("!!set {lr}", ": a setting is 'key: value' lines"),
+    ("- lr", ": this is no setting: write 'key: value' lines"),
+    ("lr", ": this is no setting: write 'key: value' lines"),
+    ("0", ": this is no setting: write 'key: value' lines"),
+    ("!!set {lr}", ": this is no setting: write 'key: value' lines"),
 ]
 
 

@@ -3,11 +3,11 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ def test_a_new_run_has_its_setting_and_its_environment(tmp_path: Path) -> None:
     assert run.name == "first"
     assert run.config() == CONFIG
     assert run.environment()["versions"] == {"torch": "1"}
-    assert run.status == "running"
+    assert run.metrics()["status"] == "running"
     assert run.history() == []
 
 
@@ -250,30 +250,58 @@ def test_damaged_setting(tmp_path: Path) -> None:
 # Status
 
 
-def test_status_is_killed_when_the_process_is_gone_without_a_word(tmp_path: Path) -> None:
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    run = new_run(tmp_path)
-    try:
-        run.write_metrics({"status": "running", "host": socket.gethostname(), "pid": process.pid})
-        assert (run.status, run.process) == ("running", process.pid)
-    finally:
-        process.kill()
-        process.communicate()
-    assert (run.status, run.process) == ("killed", None)
+HOLD = """
+import sys
+from pathlib import Path
+from convscope.runs import Run
+
+with Run(Path(sys.argv[1])).training():
+    print("holding", flush=True)
+    input()
+"""
 
 
-def test_status_is_killed_after_a_power_cut_whoever_has_the_number_now(tmp_path: Path) -> None:
-    # R-F6
+def test_a_run_is_running_while_a_living_process_holds_it_and_killed_when_that_is_gone(tmp_path: Path) -> None:
+    # R-F6. Neither a clock nor the number of a process is asked, which another may have after a power cut.
     run = Run.create(tmp_path, "first", CONFIG, {})
-    assert (run.status, run.process) == ("running", os.getpid())
-    os.utime(run.path / "metrics.json", (0, 0))
-    assert (run.status, run.process) == ("killed", None)
+    command = [sys.executable, "-c", HOLD, str(run.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "holding\n"
+        os.utime(run.path / "metrics.json", (0, 0))
+        assert run.status == "running"
+        with pytest.raises(UserError, match=rf"first is being trained by process {os.getpid()} on "), run.training():
+            pass
+        process.kill()
+    assert run.status == "killed"
+    with run.training():
+        assert run.status == "running"
+    assert sorted(path.name for path in run.path.iterdir()) == ["config.yaml", "environment.json", "metrics.json"]
+
+
+def test_a_look_at_the_status_keeps_nobody_from_training(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, "first", CONFIG, {})
+    (run.path / ".convscope-training").touch()  # as a killed process leaves it, so that there is something to look at
+    over = Event()
+
+    def look() -> None:
+        while not over.is_set():
+            run.status  # noqa: B018
+
+    looking = Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(100):
+            with run.training():
+                (run.path / ".convscope-training").touch()
+    finally:
+        over.set()
+        looking.join()
 
 
 def test_status_of_another_machines_run_is_what_it_says(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     run.write_metrics({"status": "running", "host": "elsewhere", "pid": 1})
-    assert (run.status, run.process) == ("running", None)
+    assert run.status == "running"
 
 
 def test_writing_back_metrics_keeps_the_process_that_trains(tmp_path: Path) -> None:
@@ -281,8 +309,15 @@ def test_writing_back_metrics_keeps_the_process_that_trains(tmp_path: Path) -> N
     run = new_run(tmp_path)
     metrics = {"status": "running", "host": "elsewhere", "pid": 1}
     run.write_metrics(metrics)
-    run.write_metrics(run.metrics() | {"val": {}})
-    assert metrics.items() <= run.metrics().items()
+    assert run.add_metrics({"val": {}}, status="running")
+    assert run.metrics() == {"format": 1, **metrics, "val": {}}
+
+
+def test_figures_are_not_added_to_a_run_that_has_changed_meanwhile(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    before = run.metrics()
+    assert not run.add_metrics({"val": {}}, status="running")
+    assert run.metrics() == before
 
 
 # Listing

@@ -4,6 +4,7 @@ One flat list on purpose: `--lr 0.1` on the command line is `lr: 0.1` in a recip
 """
 
 import math
+import reprlib
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
@@ -133,7 +134,7 @@ class Config:
             value = getattr(self, name)
             if value is not None and not _inside(value, interval):
                 words = _in_words(interval) if abs(value) < math.inf else "a finite number"
-                raise UserError(f"{name} is {value}: it must be {words}.")
+                raise UserError(f"{name} is {reprlib.repr(value)}: it must be {words}.")
         if self.nesterov and not self.momentum:
             raise UserError("nesterov needs momentum: give momentum above 0, or leave nesterov out.")
         if self.pretrained and self.scaling != "standardise":

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import platformdirs
 
@@ -13,6 +14,8 @@ Progress = Callable[[str, int, int], None]
 """Told what is being done, such as "fetching FILE", how many bytes of it are done, and how many there are (or 0)."""
 
 _CHUNK = 1 << 16
+_MOST_BYTES = 1 << 32
+"""More than any published file has, so that no server can fill the disk."""
 _PATIENCE = 10  # seconds a silent server is waited for
 
 
@@ -42,7 +45,8 @@ def download(
         progress: told how far the download is.
 
     Raises:
-        Unavailable: no answer, a refusal, a connection that broke off, no room, or another file.
+        Unavailable: no answer, a refusal, a connection that broke off, or another file.
+        ConvscopeError: what came cannot be stored, which it could not from another address either.
     """
     import pooch  # here, because it takes longer to import than a look-up takes
 
@@ -53,8 +57,15 @@ def download(
         headers={"Accept-Encoding": "identity"},  # the file itself, though it may be an archive
     )
     try:
-        fetch(address, str(path), None)
+        with path.open("wb") as file:
+            fetch(address, _Bounded(file), None)
     except (OSError, ValueError) as error:
+        # The system's errors have a text of their own, those of the network's library wrap another error.
+        if isinstance(error, OSError) and error.strerror:
+            raise ConvscopeError(
+                f"cannot store {name} in {path.parent} ({error.strerror}): free some space, or choose another data "
+                "directory."
+            ) from error
         raise Unavailable(_reason(error)) from error
     if not file_digest(path, algorithm).startswith(digest):
         raise Unavailable("sent another file than the published one (wrong checksum)")
@@ -71,10 +82,22 @@ def _reason(error: OSError | ValueError) -> str:
     response = getattr(error, "response", None)
     if response is not None:
         return f"answered {response.status_code}"
-    # The system's errors have a text of their own, those of the network's library wrap another error.
-    if isinstance(error, OSError) and error.strerror:
-        return f"sent a file that could not be stored ({error.strerror})"
     return "could not be reached or broke off"
+
+
+class _Bounded:
+    """A file that takes no more than so many bytes."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._room = file, _MOST_BYTES
+        self.flush = file.flush
+
+    def write(self, data: bytes) -> None:
+        """Write, or break off the download."""
+        self._room -= len(data)
+        if self._room < 0:
+            raise Unavailable(f"sent more than {_MOST_BYTES:,} bytes, which no published file has")
+        self._file.write(data)
 
 
 class _Bar:

@@ -9,11 +9,20 @@ class ConvscopeError(Exception):
 
     exit_status = 1
 
+    def __str__(self) -> str:
+        """The sentence, on one line."""
+        return on_one_line(super().__str__())
+
 
 class UserError(ConvscopeError):
     """The user asked for something impossible; the command ends with status 2 and nothing was changed."""
 
     exit_status = 2
+
+
+def on_one_line(text: str) -> str:
+    """A text that can be shown anywhere: names in it may come from a file, and must not steer the terminal."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:

@@ -22,6 +22,8 @@ from convscope.training.runtime import choose_device
 
 _BATCH = 128
 """Images that go through the network together."""
+_MOST_PIXELS = 4096
+"""Side of an image, as in a setting."""
 
 # When an image looks like the negative of the training images. With FashionMNIST's border of 0.05 this flags
 # none of its 70,000 images, and all but 2 of them once they are inverted.
@@ -82,6 +84,10 @@ class Predictor:
             classes = tuple(header["classes"])
             if len(classes) != header["num_classes"]:
                 raise ValueError(f"{len(classes)} names for {header['num_classes']} classes")
+            if (preprocessing.size, preprocessing.channels) != (header["input_size"], header["in_channels"]):
+                raise ValueError("images are prepared for another network")
+            if max(preprocessing.size, preprocessing.decode_size) > _MOST_PIXELS:
+                raise ValueError(f"images of more than {_MOST_PIXELS} pixels a side")
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0].rstrip(":")
             raise UserError(

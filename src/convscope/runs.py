@@ -3,6 +3,7 @@
 runs/NAME/config.yaml                   the setting; `convscope train --config` with it repeats the run
          environment.json               versions, device, CPU, threads, start
          history.csv                    a row an epoch
+         alarms.json                    what the doctor raised alarm about while it was trained, unless left out
          metrics.json                   status and final figures, per class too
          predictions.npz                logits and labels of the test split
          checkpoints/best.safetensors   the weights with the lowest validation loss
@@ -15,19 +16,20 @@ import csv
 import io
 import json
 import os
-import shutil
 import socket
-import time
 import zipfile
-import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convscope.config import Config
 from convscope.errors import ConvscopeError, UserError
-from convscope.files import atomic_path, write_text
+from convscope.files import TEMPORARY, atomic_path, is_locked, locked, write_text
 from convscope.recipes import load_config
+from convscope.shapes import ALARM, ENVIRONMENT, METRICS, REPORT, RESULTS, misfit, read_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +54,19 @@ COLUMNS = (
 """Of history.csv."""
 INTEGER_COLUMNS = {"epoch"}
 
+_MOST_PREDICTIONS = 1 << 32
+"""Bytes that predictions.npz may unpack to: a million images of a thousand classes."""
+
+_BEGINNING = {"environment.json", "metrics.json"}
+"""What is in a run directory before its config.yaml."""
+
+_TRAINING, _METRICS = f"{TEMPORARY}training", f"{TEMPORARY}metrics"
+"""Lock files: of the process that trains, and of one that writes metrics.json."""
+
+
+class RunExists(UserError):
+    """The name is taken."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -61,34 +76,60 @@ class Run:
 
     @classmethod
     def create(cls, runs_dir: Path, name: str, config: Config, environment: dict[str, Any]) -> "Run":
-        """Make `runs_dir/name` with the setting in it; a UserError when it exists already or cannot be made."""
+        """Make `runs_dir/name` with the setting in it.
+
+        Raises:
+            RunExists: there is something of that name; but a directory that a killed process began is taken over.
+            UserError: it cannot be a name, or the directory cannot be made.
+            ConvscopeError: the files cannot be written.
+        """
         path = runs_dir / name
         if not name or Path(name).name != name or name.startswith(".") or name == NEWEST:
             raise UserError(
                 f"'{name}' cannot name a run: choose a name without slashes that does not begin with a dot, "
                 f"and not '{NEWEST}'."
             )
-        if path.exists():
-            raise UserError(
-                f"there is already a run at {path}: choose another --name, or continue it with --resume {path}."
-            )
+        run = cls(path)
+        run._check_unused()
         try:
-            runs_dir.mkdir(parents=True, exist_ok=True)
-            path.mkdir()
+            path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(
                 f"cannot make the run directory {path} ({error.strerror}): "
                 f"choose a directory you may write to with --runs-dir."
             ) from error
-        run = cls(path)
         try:
-            run.write_json("environment.json", environment)
-            run.write_metrics({"status": "running"})
-            write_text(path / "config.yaml", config.to_yaml())  # last: a directory with it is a run
+            with run.training():
+                run._check_unused()  # now that nobody else can begin
+                run._begin(config, environment)
         except ConvscopeError:
-            shutil.rmtree(path)
+            with suppress(OSError):
+                path.rmdir()  # if nothing is in it
             raise
         return run
+
+    def _check_unused(self) -> None:
+        """Raise RunExists when there is more in the directory than the beginning of a run."""
+        try:
+            names = {entry.name for entry in os.scandir(self.path)}
+        except OSError:  # there is no such directory; making it tells of anything worse
+            return
+        if any(name not in _BEGINNING and not name.startswith(TEMPORARY) for name in names):
+            raise RunExists(
+                f"there is already a run at {self.path}: choose another --name, "
+                f"or continue it with --resume {self.path}."
+            )
+
+    def _begin(self, config: Config, environment: dict[str, Any]) -> None:
+        try:
+            self.write_json("environment.json", environment)
+            self.write_metrics({"status": "running"})
+            write_text(self.path / "config.yaml", config.to_yaml())  # last: a directory with it is a run
+        except ConvscopeError:
+            for name in ("environment.json", "metrics.json"):
+                with suppress(OSError):
+                    (self.path / name).unlink()
+            raise
 
     @classmethod
     def open(cls, reference: str | Path, runs_dir: Path = Path("runs")) -> "Run":
@@ -135,11 +176,20 @@ class Run:
 
     def environment(self) -> dict[str, Any]:
         """Versions, device, CPU and threads at the time of the run."""
-        return self.read_json("environment.json")
+        return self._read_known("environment.json", ENVIRONMENT)
 
     def metrics(self) -> dict[str, Any]:
         """Status and, once finished, the final figures."""
-        return self.read_json("metrics.json")
+        return self._read_known("metrics.json", METRICS)
+
+    def results(self) -> dict[str, Any]:
+        """All final figures of a finished run."""
+        return self._read_known("metrics.json", RESULTS, partial=False)
+
+    def reports(self) -> dict[str, dict[str, Any]]:
+        """The reports on val and test, those that are there, of what `metrics.classification_report` gives."""
+        metrics = self.metrics()
+        return {split: metrics[split] for split in ("val", "test") if not misfit(metrics.get(split), REPORT)}
 
     @property
     def status(self) -> str:
@@ -147,30 +197,53 @@ class Run:
         metrics = self.metrics()
         status = str(metrics.get("status", "unknown"))
         here = metrics.get("host") == socket.gethostname()
-        return "killed" if status == "running" and here and self.process is None else status
+        return "killed" if status == "running" and here and is_locked(self.path / _TRAINING) is False else status
 
-    @property
-    def process(self) -> int | None:
-        """Number of the process that is training this run on this machine; None when there is none."""
-        metrics = self.metrics()
-        if metrics.get("status") != "running" or metrics.get("host") != socket.gethostname():
-            return None
-        booted = time.time() - time.monotonic()
-        if (self.path / "metrics.json").stat().st_mtime < booted:
-            return None  # the power was cut: its number may be another process's by now
-        try:
-            os.kill(int(metrics["pid"]), 0)
-        except PermissionError:
-            pass  # it is alive, and somebody else's
-        except (ProcessLookupError, KeyError, ValueError, OverflowError):
-            return None
-        return int(metrics["pid"])
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Keep other processes from training this run; a UserError when one does. No death is too sudden to end it."""
+
+        def refuse() -> None:
+            metrics: dict[str, Any] = {}
+            with suppress(UserError):  # it is just beginning
+                metrics = self.metrics()
+            raise UserError(
+                f"{self.path} is being trained by process {metrics.get('pid')} on {metrics.get('host')}: "
+                f"stop that first, or wait for it."
+            )
+
+        with self._locked(_TRAINING, on_wait=refuse):
+            yield
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """Replace metrics.json."""
+        with self._locked(_METRICS, on_wait=lambda: None):
+            self._write_metrics(metrics)
+
+    def add_metrics(self, metrics: dict[str, Any], *, status: object) -> bool:
+        """Add to metrics.json, which other processes may change too; not if its status is no longer `status`."""
+        with self._locked(_METRICS, on_wait=lambda: None):
+            present = self.metrics()
+            if present.get("status") == status:
+                self._write_metrics(present | metrics)
+        return present.get("status") == status
+
+    def _write_metrics(self, metrics: dict[str, Any]) -> None:
         # Of the process that trains, not of one that evaluates meanwhile and writes back what it has read.
-        process = {"host": socket.gethostname(), "pid": os.getpid()} if metrics["status"] == "running" else {}
+        process = {"host": socket.gethostname(), "pid": os.getpid()} if metrics.get("status") == "running" else {}
         self.write_json("metrics.json", process | metrics)
+
+    @contextmanager
+    def _locked(self, name: str, *, on_wait: Callable[[], None]) -> Iterator[None]:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self.path / name, on_wait=on_wait))
+            except OSError as error:
+                raise ConvscopeError(
+                    f"cannot write to {self.path} ({error.strerror}): free some space or get the permission, "
+                    f"then try again."
+                ) from error
+            yield
 
     def history(self) -> list[dict[str, float]]:
         """The rows of history.csv, one an epoch; none before the first epoch is over."""
@@ -198,17 +271,32 @@ class Run:
             writer.writerows(rows)
         write_text(self.path / "history.csv", text.getvalue())
 
+    def alarms(self) -> list[dict[str, Any]] | None:
+        """What the doctor raised alarm about (see `doctor.alarms.Alarm`); None when it did not look on."""
+        if not (self.path / "alarms.json").exists():
+            return None
+        alarms = self._read_known("alarms.json", {"alarms": [ALARM]}, partial=False)["alarms"]
+        return [{key: alarm[key] for key in ALARM} for alarm in alarms]
+
+    def write_alarms(self, alarms: list[dict[str, Any]]) -> None:
+        """Replace alarms.json."""
+        self.write_json("alarms.json", {"alarms": alarms})
+
     def predictions(self) -> dict[str, "np.ndarray[Any, Any]"]:
         """`logits` float32 (N, classes) and `labels` (N,) of the test split."""
         import numpy as np
 
         path = self.path / "predictions.npz"
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return dict(arrays)
+            with path.open("rb") as file:
+                size = sum(member.file_size for member in zipfile.ZipFile(file).infolist())
+                if size > _MOST_PREDICTIONS:
+                    raise ValueError(f"it unpacks to {size:,} bytes")
+                with np.load(file, allow_pickle=False) as arrays:
+                    return {name: arrays[name] for name in ("logits", "labels")}
         except FileNotFoundError as error:
             raise UserError(f"{self.path} has no predictions yet: run `convscope evaluate {self.path}`.") from error
-        except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except Exception as error:  # a damaged archive makes NumPy and zipfile stumble in a dozen ways
             raise UserError(f"{path} is damaged ({error}): run `convscope evaluate {self.path}`.") from error
 
     def write_predictions(self, **arrays: "np.ndarray[Any, Any]") -> None:
@@ -222,14 +310,22 @@ class Run:
         """One of the directory's JSON files."""
         path = self.path / name
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
+            value = read_json(path)
+        except (OSError, ValueError) as error:
             raise UserError(
                 f"{path} cannot be read ({error}): restore it from a copy, or train the run again."
             ) from error
         if not isinstance(value, dict):
             raise UserError(f"{path} does not hold what Convscope writes there: restore it from a copy.")
         return value
+
+    def _read_known(self, name: str, shape: dict[str, Any], *, partial: bool = True) -> dict[str, Any]:
+        """A JSON file of which some keys are known, none of these being None; `partial`: they need not be there."""
+        value = self.read_json(name)
+        problem = misfit(value, shape, partial=partial)
+        if problem:
+            raise UserError(f"{self.path / name} is damaged ({problem}): restore it from a copy.")
+        return {key: item for key, item in value.items() if item is not None or key not in shape}
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Write one of the directory's JSON files."""
@@ -250,6 +346,17 @@ def list_runs(runs_dir: Path) -> list[Run]:
         return []
     runs = [Run(path.parent) for path in runs_dir.glob("*/config.yaml")]
     return sorted(runs, key=lambda run: (_started(run), run.name))
+
+
+def start_time(runs_dir: Path) -> str:
+    """Now, as ISO 8601 in UTC; or just after the newest run began, where the clock has been put back since then.
+
+    So `latest` is the run that was begun last, whatever the clock says.
+    """
+    now = datetime.now(UTC)
+    with suppress(IndexError, ValueError, TypeError, OverflowError):  # no run, or its time is damaged
+        now = max(now, datetime.fromisoformat(_started(list_runs(runs_dir)[-1])) + timedelta(microseconds=1))
+    return now.isoformat(timespec="microseconds")
 
 
 def _started(run: Run) -> str:

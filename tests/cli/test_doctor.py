@@ -95,3 +95,45 @@ def test_data_mistakes(refused: Callable[..., str]) -> None:
     assert "did you mean 'fashion-mnist'" in refused("doctor", "data", "fashion-mnit")
     assert "there is no run 'none'" in refused("doctor", "data", "fashion-mnist-mini", "--run", "none")
     assert "convscope doctor data photos" in refused("doctor", "environment", "photos")
+
+
+EXAMINED = ("--batch-size", "32", "--device", "cpu", "--threads", "1")
+
+
+def test_training(place: Path, command: Command, fashion_slice: Path) -> None:  # R-F2, R-A4, R-C6
+    outcome = command("doctor", "training", fashion_slice, "linear", "--lr", "1e-6", *EXAMINED)
+    assert outcome.status == 0
+    words = " ".join(outcome.out.split())
+    assert words.startswith(f"linear on {fashion_slice} severe: learning rate too low at --lr 1e-06 the loss is")
+    for expected in ("Give --lr 0.0", "layer mean deviation", "output", "is suggested", "MiB at the peak", "170 steps"):
+        assert expected in words
+    page = f"doctor-linear-{fashion_slice.name}.html"
+    assert outcome.out.endswith(f"wrote {page}\n") and Path(page).is_file()
+    assert not Path("runs").exists()
+    assert "learning rates" in outcome.err  # the bars
+
+
+def test_training_of_a_run(place: Path, command: Command, run_path: Path) -> None:
+    before = {path: path.read_bytes() for path in run_path.rglob("*") if path.is_file()}
+    for name in ("first", "latest", run_path):
+        outcome = command("doctor", "training", name, "--json", "--output", "pages/one.html", "--lr", "0.01")
+        report = json.loads(outcome.out)
+        assert report["model"] == "linear" and report["page"] == "pages/one.html"
+        assert report["facts"]["rates"]["short_trainings"][0]["lr"] == 0.01
+        assert report["findings"] == []
+        assert [layer["name"] for layer in report["layers"]] == ["output"]
+    assert {path: path.read_bytes() for path in run_path.rglob("*") if path.is_file()} == before
+
+
+def test_training_takes_files_and_flags_of_train(place: Path, command: Command, fashion_slice: Path) -> None:
+    Path("own.yaml").write_text(f"data: {fashion_slice}\nmodel: linear\nbatch_size: 64\nepochs: 2\n", encoding="utf-8")
+    outcome = command("doctor", "training", "--config", "own.yaml", "--json", *EXAMINED[2:])
+    assert json.loads(outcome.out)["facts"]["time"]["steps"] == 2 * 9
+
+
+def test_training_mistakes(refused: Callable[..., str]) -> None:
+    assert "there is no run in runs yet" in refused("doctor", "training", "latest")
+    assert "did you mean 'fashion-mnist'" in refused("doctor", "training", "fashion-mnit")
+    assert "did you mean 'linear'" in refused("doctor", "training", "fashion-mnist-mini", "linea")
+    assert "it must be greater than 0" in refused("doctor", "training", "fashion-mnist-mini", "--lr", "0")
+    assert "did you mean --lr" in refused("doctor", "training", "fashion-mnist-mini", "--lrr", "1")

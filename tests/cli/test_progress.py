@@ -7,6 +7,7 @@ import signal
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from convscope.cli.progress import COLUMNS, Preparation, Progress, StopSignal
 from convscope.config import Config
 from convscope.data import Skipped
 from convscope.experiment import Plan
+from convscope.experiment.session import Session
 from convscope.runs import Run
 from convscope.training.state import BatchRecord, EpochRecord
 
@@ -32,10 +34,19 @@ PLAN = Plan(
     resumed=False,
     first_epoch=1,
 )
+SESSION = cast(Session, None)  # nothing of it is looked at
 
 
 def batch(step: int) -> BatchRecord:
-    return BatchRecord(epoch=1, step=step, steps=90, images_per_second=48_211.7, lr=0.002, loss=torch.tensor(0.4321))
+    return BatchRecord(
+        epoch=1,
+        step=step,
+        steps=90,
+        images_per_second=48_211.7,
+        lr=0.002,
+        loss=torch.tensor(0.4321),
+        grad_norm=torch.tensor(1.0),
+    )
 
 
 def epoch(number: int, seconds: float = 30.0) -> EpochRecord:
@@ -57,7 +68,7 @@ def watched(*, log_every: int | None = None) -> str:
     output = io.StringIO()
     console = Console(file=output, width=120, highlight=False, markup=False, soft_wrap=True)
     with Progress(console=console, log_every=log_every) as progress:
-        progress.on_start(PLAN)
+        progress.on_start(PLAN, SESSION)
         for step in range(1, 91):
             progress.on_batch(batch(step))
         progress.on_epoch(epoch(1))
@@ -91,7 +102,7 @@ def test_files_that_cannot_be_used_are_counted_with_their_reasons() -> None:
     output = io.StringIO()
     skipped = (Skipped("a.jpg", "is empty"), Skipped("b.txt", "is no image"), Skipped("c.jpg", "is empty"))
     with Progress(console=Console(file=output, width=300, soft_wrap=True)) as progress:
-        progress.on_start(replace(PLAN, skipped=skipped))
+        progress.on_start(replace(PLAN, skipped=skipped), SESSION)
     line = output.getvalue().splitlines()[2]
     assert line.startswith(
         f"left out 3 files of {PLAN.config.data} that cannot be used: is empty (2), is no image (1); "
@@ -106,7 +117,7 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
 def test_a_bar_within_the_epoch_on_a_terminal() -> None:
     output = io.StringIO()
     with Progress(console=Console(file=output, force_terminal=True, width=120)) as progress:
-        progress.on_start(PLAN)
+        progress.on_start(PLAN, SESSION)
         progress.on_batch(batch(45))
         for _ in range(3000):  # it is drawn ten times a second, by a thread
             if "batches" in output.getvalue():

@@ -1,8 +1,6 @@
 """`convscope train` as a user meets it."""
 
-import errno
 import json
-import os
 import pickle
 import re
 import shutil
@@ -21,7 +19,6 @@ import yaml
 from convscope.cli.progress import Progress
 from convscope.cli.settings import parse, setting
 from convscope.cli.train import Train
-from convscope.doctor import training
 from convscope.recipes import load_recipe
 from convscope.runs import Run
 from convscope.training.checkpoint import load_state, load_weights
@@ -105,20 +102,30 @@ def test_a_recipe_and_flags_on_top(command: Command, fashion_slice: Path) -> Non
     assert Run.open("latest").config() == expected
 
 
-@pytest.mark.parametrize("verb", [("train",), ("compare", "linear")])
+@pytest.mark.parametrize("words", [("train", "lenet5"), ("compare", "linear", "lenet5")])
 @pytest.mark.usefixtures("no_pictures")
-def test_a_training_that_stands_still_is_told_of(
-    verb: tuple[str, ...], command: Command, fashion_slice: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # R-E5. Its logits are small at first, and steps of this length do not change them.
-    monkeypatch.setattr(training, "WINDOW", 6)
-    still = ("--optimizer", "sgd", "--lr", 1e-9, "--schedule", "constant", "--batch-size", 100)
-    done = command(verb[0], fashion_slice, *verb[1:], "tinyvgg", *still, *SHORT)
+def test_the_doctor_looks_on_unless_left_out(words: tuple[str, ...], command: Command, fashion_slice: Path) -> None:
+    # R-E5, R-F2
+    verb, *models = words
+    still = ("--optimizer", "sgd", "--lr", 1e-9, "--schedule", "constant", "--batch-size", 16, *SHORT, "--epochs", 3)
+    done = command(verb, fashion_slice, *models, *still)
     assert done.status == 0, done.err
-    lines = [line for line in done.out.splitlines() if "guessing" in line]
-    assert len(lines) == 1
-    assert lines[0].startswith("epoch 1, batch 6/6: the loss, 2.3")
-    assert "tinyvgg_bn" in lines[0]
+    lines = [line for line in done.out.splitlines() if "learning rate too low" in line]
+    assert len(lines) == len(models)
+    assert lines[0].startswith("epoch 3, batch 32: learning rate too low: ") and "--lr 1e-07" in lines[0]
+    run = Run.open("latest")
+    (alarm,) = run.alarms() or ()
+    assert alarm["kind"] == "learning rate too low"
+    assert (
+        f"alarm in epoch 3, learning rate too low: {alarm['what']}; {alarm['remedy']}\n"
+        in command("runs", "show", "latest").out
+    )
+    assert json.loads(command("runs", "show", "latest", "--json").out)["alarms"] == [alarm]
+    assert "learning rate too low" in (run.path / "report.html").read_text(encoding="utf-8")
+
+    done = command(verb, fashion_slice, *models, *still, "--no-doctor")
+    assert done.status == 0 and "too low" not in done.out
+    assert Run.open("latest").alarms() is None
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -238,45 +245,6 @@ def test_ctrl_c_stops_saves_and_says_how_to_resume(place: Path, fashion_slice: P
     assert [row["epoch"] for row in run.history()] == list(range(1, epochs + 1))
 
 
-@pytest.mark.usefixtures("no_pictures")
-def test_a_full_disk_at_any_write_leaves_a_run_that_can_go_on(
-    command: Command, fashion_slice: Path, trained: tuple[Path, Any], place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The disk is full from the n-th write on, for every n there is; then somebody makes room."""
-    fsync, writes, room = os.fsync, [0], [0]
-
-    def limited(descriptor: int) -> None:
-        writes[0] += 1
-        if writes[0] > room[0]:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", limited)
-    words = ("train", fashion_slice, "linear", "--epochs", 2, "--device", "cpu", "--threads", 1)
-    failures = 0
-    while True:
-        name, writes[0], room[0] = f"run-{failures}", 0, failures
-        done = command(*words, "--name", name)
-        if done.status == 0:
-            break
-        failures += 1
-        assert done.status == 1
-        assert "No space left on device" in done.sentence
-        path = place / "runs" / name
-        assert not list(path.rglob(".*")), "half a file"
-        room[0] = 10**9
-        if not path.exists():  # not even its setting could be written
-            assert command(*words, "--name", name).status == 0
-        elif Run(path).status == "finished":  # the report alone is missing
-            assert command("report", name).status == 0
-        else:
-            done = command("train", "--resume", name)
-            assert done.status == 0, done.err
-        assert_same_weights(path, trained[0])
-        assert (path / "report.html").exists()
-    assert failures > 15
-
-
 def test_a_loss_that_is_no_number_stops_the_training(command: Command, fashion_slice: Path) -> None:
     words = ("--optimizer", "sgd", "--lr", 1e9, "--schedule", "constant", "--precision", "float32", "--name", "wild")
     done = command("train", fashion_slice, "tinyvgg_explainer", *SHORT, *words)
@@ -319,7 +287,7 @@ def test_after_a_good_epoch_its_weights_are_kept(
         (["nowhere/at/all"], "nowhere/at/all is no folder"),
         (["fashion-mnist-mini", "tinyvg"], "unknown model 'tinyvg': did you mean 'tinyvgg'?"),
         (["--model-options", "hiden", "64"], "unknown tinyvgg_bn option 'hiden': did you mean 'hidden'?"),
-        (["--model-options", "hidden", "many"], "the option 'hidden' of the model 'tinyvgg_bn' is 'many', but must be"),
+        (["--model-options", "hidden", "many"], "the option 'hidden' of the model 'tinyvgg_bn' is 'many': it must be"),
         (["fashion-mnist-mini", "linear", "--dropout", "0.3"], "unknown option 'dropout': the model 'linear' has none"),
         (["fashion-mnist-mini", "lenet5", "--input-size", "8"], "images of 8 pixels are too small for 'lenet5'"),
         (["--epochs", "0"], "epochs is 0: it must be at least 1."),

@@ -50,7 +50,7 @@ def check(decoded: Decoded, folder: Path) -> None:
     for file, pixels in zip(decoded.files, decoded.pixels, strict=True):
         expected = read_square(folder / file.path, size=SIZE, resize="crop")
         assert torch.equal(pixels, expected.expand_as(pixels))
-    assert len(list(decoded.folder.iterdir())) == 3  # pixels, index, lock
+    assert len(list(decoded.folder.iterdir())) == 2  # pixels and index
 
 
 @pytest.fixture
@@ -241,7 +241,7 @@ def test_an_interrupt_leaves_nothing(folder: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(folder, progress=interrupt)
     cache = next((folder.parent / "data/decoded").iterdir())
-    assert [path.name for path in cache.iterdir()] == ["lock"]
+    assert list(cache.iterdir()) == []
     check(run(folder), folder)
 
 

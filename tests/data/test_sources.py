@@ -192,7 +192,7 @@ def test_where_nothing_can_be_written_the_compressed_files_serve(tmp_path: Path)
 
 def test_an_unwritable_data_directory_is_named(mirrors: tuple[Mirror, Mirror], tmp_path: Path) -> None:
     (tmp_path / "data").touch()
-    with pytest.raises(ConvscopeError, match=f"cannot write {tmp_path / 'data'}"):
+    with pytest.raises(ConvscopeError, match=f"cannot write to {tmp_path / 'data'}"):
         fetch(at(mirrors[0].address), tmp_path / "data")
 
 

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from convscope import plots
+
 SIZE = 48
 EACH = {"train": 24, "val": 6, "test": 6}
 """Photos of each class."""
@@ -18,6 +20,14 @@ def texture(seed: int) -> Image.Image:
     patches = Image.fromarray(rng.integers(20, 236, (12, 12, 3), dtype=np.uint8))
     smooth = np.asarray(patches.resize((SIZE, SIZE), Image.Resampling.BICUBIC), dtype=np.float64)
     return Image.fromarray((smooth + rng.normal(0, 4, smooth.shape)).clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the drawing, which takes longer than a small training."""
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: None)
+    for name in ("curves", "confusion_matrix", "prediction_grid"):
+        monkeypatch.setattr(plots, name, lambda *arguments, **keywords: None)
 
 
 @pytest.fixture(scope="session")

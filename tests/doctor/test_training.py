@@ -1,202 +1,240 @@
-"""A training that stands still is told of; one that learns is left in peace.  R-E5."""
+"""The doctor before a training: it names planted faults and no others, and leaves the healthy in peace.  R-F2"""
 
-import math
-import weakref
+import copy
+import json
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from torch.nn import functional as F
+from torch import nn
 
-from convscope import plots
 from convscope.config import Config
-from convscope.doctor.training import WINDOW, StallWatch, describe_stall, guessing_loss, is_stalled
-from convscope.experiment import Plan, session, train
-from convscope.runs import Run
-from convscope.training.state import BatchRecord, EpochRecord
+from convscope.data import Batches
+from convscope.doctor.training import TrainingReport, examine
+from convscope.experiment.session import Session
+from convscope.report import write_training_page
+from convscope.training.checkpoint import DiskCheckpoints
 
-CHANCE = math.log(10)
-SETTING = Config(model="vgg11", optimizer="sgd", lr=0.1, schedule="constant", epochs=9)
+# Small and quick: two convolutions on images of 14 pixels, 17 steps an epoch.
+SMALL = Config(model="simplenet", input_size=14, batch_size=32, device="cpu", precision="float32", threads=1)
 
 
-class Watched:
-    """A watch that is told of losses, a step each."""
+def session_of(config: Config, data: Path) -> Session:
+    return Session.prepare(replace(config, data=str(data)))
 
-    def __init__(self, config: Config = SETTING, class_counts: tuple[int, ...] = (54,) * 10) -> None:
-        self.said: list[str] = []
-        self.watch = StallWatch(self.said.append)
-        self.plan = Plan(
-            run=Run(Path("runs/first")),
-            config=config,
-            parameters=1,
-            class_counts=class_counts,
-            val_images=60,
-            skipped=(),
-            device="cpu",
-            precision="float32",
-            threads=1,
-            resumed=False,
-            first_epoch=1,
-        )
-        self.watch.on_start(self.plan)
-        self.step = 0
 
-    def goes(self, *losses: float, lr: float = 0.1) -> "Watched":
-        for loss in losses:
-            self.step += 1
-            self.watch.on_batch(BatchRecord(1, self.step, 1000, 100.0, lr, torch.tensor(loss)))
-        return self
+def alarms(report: TrainingReport) -> list[str]:
+    """Kinds of all findings above a note."""
+    return [finding.kind for finding in report.findings if finding.severity != "note"]
+
+
+def in_bytes(session: Session) -> Session:
+    """The same images, but as 0 to 255."""
+    return with_statistics(session, mean=0.0, std=1 / 255)
+
+
+def from_zero_to_one(session: Session) -> Session:
+    return with_statistics(session, mean=0.0, std=1.0)
+
+
+def with_statistics(session: Session, *, mean: float, std: float) -> Session:
+    preprocessing = replace(session.preprocessing, mean=(mean,), std=(std,))
+    train = Batches(session.splits.train, preprocessing, batch_size=session.train.batch_size, shuffle_seed=0)
+    return replace(session, train=train)
+
+
+def all_black(session: Session) -> Session:
+    return with_statistics(session, mean=0.0, std=1e6)
+
+
+def zeroed(session: Session) -> Session:
+    for parameter in session.model.get_submodule("block2.conv").parameters():
+        nn.init.zeros_(parameter)
+    return session
+
+
+def softmax_before_the_loss(session: Session) -> Session:
+    session.model.set_submodule("output", nn.Sequential(session.model.get_submodule("output"), nn.Softmax(dim=1)))
+    return session
+
+
+def frozen(session: Session) -> Session:
+    for name in ("block1", "block2"):
+        session.model.get_submodule(name).requires_grad_(False)
+    return session
+
+
+def forgotten_by_the_optimizer(session: Session) -> Session:
+    session.optimizer.param_groups = [
+        group | {"params": [p for p in group["params"] if p.ndim != 4]} for group in session.optimizer.param_groups
+    ]
+    return session
+
+
+def dead(session: Session) -> Session:
+    for name in ("block1.conv", "block2.conv"):
+        nn.init.constant_(session.model.get_parameter(f"{name}.bias"), -100.0)
+    return session
+
+
+def detached(session: Session) -> Session:
+    """The gradient ends before the head."""
+    session.model.set_submodule("flatten", Detach())
+    return session
+
+
+class Detach(nn.Module):
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return maps.detach().flatten(start_dim=1)
+
+
+def always_training(session: Session) -> Session:
+    """Its eval() does nothing."""
+    kind = type(session.model)
+    session.model.__class__ = type(
+        "Stubborn", (kind,), {"train": lambda self, mode=True: kind.train(self, True), "__module__": kind.__module__}
+    )
+    return session
+
+
+def huge_last_layer(session: Session) -> Session:
+    with torch.no_grad():
+        session.model.get_parameter("output.weight").mul_(300)
+    return session
 
 
 @pytest.mark.parametrize(
-    ("counts", "smoothing"), [((7,) * 10, 0.0), ((7,) * 10, 0.1), ((90, 9, 1), 0.0), ((90, 9, 1), 0.2), ((5, 0), 0.0)]
+    ("plant", "kind", "names"),
+    [
+        (in_bytes, "images not normalised", "from 0 to 248"),
+        (from_zero_to_one, "images not normalised", "from 0 to 0.971"),
+        (all_black, "images all alike", "differ"),
+        (zeroed, "zeroed layer", "block2.conv"),
+        (softmax_before_the_loss, "softmax before the loss", "probabilities"),
+        (frozen, "frozen by mistake", "block1.conv, block2.conv"),
+        (forgotten_by_the_optimizer, "frozen by mistake", "block1.conv, block2.conv"),
+        (dead, "dead units", "block1.act, block2.act"),
+        (detached, "no gradient", "block1.conv, block2.conv"),
+        (huge_last_layer, "first loss too high", "2.3"),
+    ],
 )
-def test_loss_of_guessing_is_the_least_that_one_answer_for_all_images_can_have(
-    counts: tuple[int, ...], smoothing: float
+def test_a_fault_in_the_network_or_its_images(
+    plant: Callable[[Session], Session], kind: str, names: str, fashion_slice: Path
 ) -> None:
-    labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-    targets = F.one_hot(labels, len(counts)).float().mean(dim=0) * (1 - smoothing) + smoothing / len(counts)
-    answer = targets.clamp(min=1e-30).log().requires_grad_()
-    loss = F.cross_entropy(answer.expand(len(labels), -1), labels, label_smoothing=smoothing)
-    loss.backward()
-    assert answer.grad is not None and answer.grad.abs().max() < 1e-6  # convex: flat means least
-    assert guessing_loss(counts, smoothing) == pytest.approx(loss.item(), abs=1e-6)
+    report = examine(plant(session_of(SMALL, fashion_slice)))
+    assert alarms(report) == [kind]
+    assert names in report.findings[0].what
+    # What may follow from it comes after it, and says so.
+    assert all("consequence" in finding.why for finding in report.findings[1:])
 
 
-def test_a_stall_is_told_after_the_first_window_and_only_once() -> None:
-    watched = Watched().goes(*[CHANCE] * (WINDOW - 1))
-    assert watched.said == []
-    watched.goes(CHANCE)
-    assert len(watched.said) == 1
-    assert watched.said[0].startswith(f"epoch 1, batch {WINDOW}/1000: the loss, 2.303, is that of guessing among 10 ")
-    assert "\n" not in watched.said[0]
-    assert len(watched.goes(*[CHANCE] * 5 * WINDOW).said) == 1
+def test_evaluation_in_training_mode(fashion_slice: Path) -> None:
+    config = replace(SMALL, model="tinyvgg_bn", input_size=8, model_options={"hidden": 16})
+    assert alarms(examine(always_training(session_of(config, fashion_slice)))) == ["evaluation in training mode"]
 
 
-def test_leaving_the_plateau_is_told_once() -> None:
-    watched = Watched().goes(*[CHANCE] * 2 * WINDOW)
-    watched.goes(*[1.9] * WINDOW)
-    assert watched.said[1:] == [
-        "epoch 1, batch 300/1000: the loss, 1.900, is now below that of guessing: the network begins to learn"
-    ]
-    assert len(watched.goes(*[CHANCE] * WINDOW, *[1.0] * WINDOW).said) == 2
+@pytest.mark.parametrize(
+    ("config", "kind"),
+    [
+        (replace(SMALL, lr=0.3), "learning rate too high"),
+        (replace(SMALL, lr=3e-6), "learning rate too low"),
+        (replace(SMALL, optimizer="sgd", lr=5.0, schedule="constant"), "learning rate too high"),
+        (replace(SMALL, weight_decay=50.0), "weight decay too strong"),
+        (replace(SMALL, optimizer="sgd", lr=0.05, weight_decay=1.0), "weight decay too strong"),
+    ],
+)
+def test_a_fault_in_the_setting_and_its_remedy(config: Config, kind: str, fashion_slice: Path) -> None:
+    report = examine(session_of(config, fashion_slice))
+    assert alarms(report) == [kind]
+    flag, value = re.findall(r"--(lr|weight-decay) (\S+?)\.?(?: |$)", report.findings[0].remedy)[0]
+    mended = replace(config, **{flag.replace("-", "_"): float(value)})
+    again = examine(session_of(mended, fashion_slice))
+    assert alarms(again) == []
+    assert again.facts["rates"]["short_trainings"][0]["end"] < 0.75 * again.facts["answers"]["guessing_loss"]
 
 
-def test_an_epochs_end_is_a_moment_to_look_too() -> None:
-    end = EpochRecord(1, 2.3, 0.1, 2.3, 0.1, 0.1, 0.0, 100.0, 1.0)
-    watched = Watched().goes(*[CHANCE] * (WINDOW - 1))
-    watched.watch.on_epoch(end)
-    assert watched.said == []  # too few steps to tell
-    watched = Watched().goes(*[1.0] * (WINDOW // 2), *[CHANCE] * (WINDOW + WINDOW // 4))
-    assert watched.said == []
-    watched.watch.on_epoch(end)
-    assert [line.partition(":")[0] for line in watched.said] == ["epoch 1"]
-
-
-def test_the_window_is_looked_at_in_its_order() -> None:
-    # Falling within the window, which by now begins in the middle of where the losses are kept.
-    falling = [CHANCE * (1.01 - 0.0001 * step) for step in range(WINDOW)]
-    watched = Watched().goes(*[1.0] * (WINDOW // 2), *falling)
-    watched.watch.on_epoch(EpochRecord(1, 2.3, 0.1, 2.3, 0.1, 0.1, 0.0, 100.0, 1.0))
-    assert watched.said == []
-
-
-def test_no_loss_is_kept_alive() -> None:
-    watch = Watched().watch
-    losses = [torch.tensor(CHANCE) for _ in range(5)]
-    alive = [weakref.ref(loss) for loss in losses]
-    for step in range(5):
-        watch.on_batch(BatchRecord(1, step + 1, 1000, 100.0, 0.1, losses[step]))
-    del losses
-    assert [loss() for loss in alive] == [None] * 5
-
-
-def test_a_network_that_collapses_later_is_told_of_too() -> None:
-    assert len(Watched().goes(*[1.5] * 3 * WINDOW, *[CHANCE] * WINDOW).said) == 1
-
-
-def test_a_loss_that_falls_is_on_its_way() -> None:
-    falling = [CHANCE * (1.01 - 0.0001 * step) for step in range(WINDOW)]
-    assert Watched().goes(*falling).said == []
-    assert is_stalled(CHANCE, CHANCE, CHANCE)
-    assert not is_stalled(2.32, 2.30, CHANCE)
-    assert not is_stalled(1.9, 1.9, CHANCE)
-    assert not is_stalled(2.6, 2.6, CHANCE)
-
-
-def test_a_warm_up_is_waited_for() -> None:
-    # Rising, and below half of the highest rate: the steps are still too small to tell.
-    watched = Watched().goes(*[CHANCE] * WINDOW, lr=0.01).goes(*[CHANCE] * WINDOW, lr=0.04)
-    assert watched.said == []
-    assert len(watched.goes(*[CHANCE] * WINDOW, lr=0.06).said) == 1
-    # A rate that is small because it has decayed is no excuse.
-    decayed = Watched().goes(*[1.0] * WINDOW, lr=0.1).goes(*[CHANCE] * WINDOW, lr=0.01)
-    assert len(decayed.said) == 1
-
-
-def test_uneven_classes_have_their_own_loss_of_guessing() -> None:
-    guess = guessing_loss((90, 10))
-    assert guess < 0.33
-    assert len(Watched(class_counts=(90, 10)).goes(*[guess] * WINDOW).said) == 1
-    assert Watched(class_counts=(90, 10)).goes(*[math.log(2)] * WINDOW).said == []
-
-
-def test_each_training_is_watched_by_itself() -> None:
-    watched = Watched().goes(*[CHANCE] * WINDOW)
-    watched.watch.on_start(watched.plan)
-    assert len(watched.goes(*[CHANCE] * (WINDOW - 1)).said) == 1
-    assert len(watched.goes(CHANCE).said) == 2
-
-
-def test_remedies_fit_the_setting_and_come_in_their_order() -> None:
-    text = describe_stall(2.303, 10, SETTING)
-    places = [text.index(word) for word in ("vgg11_bn", "--optimizer adamw", "--lr 0.01", "--warmup-epochs 1")]
+def test_vgg11_with_sgd_at_a_tenth_does_not_learn(fashion_slice: Path) -> None:  # R-E5
+    config = replace(
+        SMALL,
+        model="vgg11",
+        model_options={"width": 0.125},
+        input_size=32,
+        optimizer="sgd",
+        lr=0.1,
+        schedule="constant",
+    )
+    report = examine(session_of(config, fashion_slice))
+    assert alarms(report) == ["stuck at chance"]
+    remedy = report.findings[0].remedy
+    places = [remedy.index(word) for word in ("vgg11_bn", "--optimizer adamw --lr 0.0005", "--warmup-epochs 1")]
     assert places == sorted(places)
-    bare = describe_stall(2.303, 10, replace(SETTING, model="alexnet", optimizer="adam", schedule="one-cycle"))
-    assert "--lr 0.01" in bare
-    assert not any(word in bare for word in ("_bn", "--optimizer", "--warmup"))
-
-
-def watch_training(config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What a watch says of a real training."""
-    monkeypatch.setattr(plots, "save_figure", lambda figure, path: None)
-    said: list[str] = []
-    train(config, runs_dir=folder, observers=[StallWatch(said.append)])
-    return said
-
-
-SHORT = Config(batch_size=16, epochs=3, device="cpu", precision="float32", threads=1)  # 34 steps an epoch
 
 
 @pytest.mark.parametrize(
     "config",
     [
-        replace(SHORT, model="linear"),
-        replace(SHORT, model="lenet5", optimizer="sgd", lr=0.01, schedule="constant", label_smoothing=0.1),
-        replace(SHORT, model="tinyvgg", model_options={"hidden": 16}, input_size=16),
+        replace(SMALL, model="linear"),
+        replace(SMALL, model="linear", optimizer="sgd", lr=0.02, weight_decay=5e-4),
+        replace(SMALL, model="lenet5", label_smoothing=0.1, mixup=0.4, flip=True, shift=2),
+        replace(SMALL, model="lenet5", optimizer="sgd", lr=0.1, schedule="cosine", batch_size=64),
+        replace(SMALL, model="tinyvgg", model_options={"hidden": 16}, dropout=0.5, weight_decay=0.05),
+        replace(
+            SMALL, model="tinyvgg_bn", model_options={"hidden": 16}, input_size=8, lr=4e-3, weight_decay=0.05, cutout=2
+        ),
+        replace(SMALL, model="tinyvgg_explainer", input_size=20),
+        replace(SMALL, jitter=0.4, crop_scale=0.5, cutmix=1.0),
+        replace(SMALL, scaling="signed"),
+        replace(SMALL, model="resnet18_small", model_options={"width": 0.125}, optimizer="sgd", lr=0.05),
     ],
-    ids=lambda config: config.model,
+    ids=lambda config: f"{config.model}-{config.optimizer}-{config.scaling}",
 )
-def test_real_trainings_that_learn_are_left_in_peace(
-    config: Config, fashion_slice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert watch_training(replace(config, data=str(fashion_slice)), tmp_path, monkeypatch) == []
+def test_healthy_trainings_raise_no_alarm(config: Config, fashion_slice: Path) -> None:
+    assert alarms(examine(session_of(config, fashion_slice))) == []
 
 
-def test_a_real_training_that_cannot_learn_is_told_of(
-    fashion_slice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # With all weights zero every gradient but that of the last bias is zero: the answer is the same for all images.
-    build = session.build_model
+def test_weights_that_are_no_numbers_are_told_of_too(fashion_slice: Path, tmp_path: Path) -> None:
+    session = session_of(replace(SMALL, model="linear"), fashion_slice)
+    nn.init.constant_(session.model.get_parameter("output.weight"), torch.nan)
+    report = examine(session)
+    assert "first loss too high" in alarms(report)
+    assert json.loads(json.dumps(report.to_dict(), allow_nan=False))["facts"]["answers"]["first_loss"] is None
+    assert write_training_page(tmp_path / "page.html", report).is_file()
 
-    def zeroed(*arguments: object, **keywords: object) -> torch.nn.Module:
-        model = build(*arguments, **keywords)  # type: ignore[arg-type]
-        for parameter in model.parameters():
-            torch.nn.init.zeros_(parameter)
-        return model
 
-    monkeypatch.setattr(session, "build_model", zeroed)
-    config = replace(SHORT, data=str(fashion_slice), model="lenet5", optimizer="sgd", lr=0.01, schedule="constant")
-    (line,) = watch_training(config, tmp_path, monkeypatch)
-    assert "2.30" in line and "guessing among 10 classes" in line
+def test_a_body_frozen_on_purpose_is_no_fault(fashion_slice: Path, tmp_path: Path) -> None:
+    first = session_of(SMALL, fashion_slice)
+    DiskCheckpoints(tmp_path, header=first.header()).save_best(first.model)
+    weights = str(tmp_path / "best.safetensors")
+    config = replace(SMALL, pretrained=weights, freeze="all-but-head")
+    report = examine(session_of(config, fashion_slice))
+    assert "frozen by mistake" not in [finding.kind for finding in report.findings]
+
+
+def test_the_session_is_as_it_was(fashion_slice: Path) -> None:
+    session = session_of(replace(SMALL, model="tinyvgg_bn", input_size=8, dropout=0.5), fashion_slice)
+    session.model.eval()
+    weights = copy.deepcopy(session.model.state_dict())
+    groups = copy.deepcopy([{k: v for k, v in g.items() if k != "params"} for g in session.optimizer.param_groups])
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    asked: list[tuple[str, int, int]] = []
+    report = examine(session, progress=lambda *step: asked.append(step))
+    assert torch.equal(torch.rand(3), expected)
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in session.model.state_dict().items())
+    assert all(parameter.grad is None for parameter in session.model.parameters())
+    assert not any(module.training for module in session.model.modules())
+    assert [layer.p for layer in session.model.modules() if isinstance(layer, nn.Dropout)] == [0.5]
+    assert session.optimizer.state_dict()["state"] == {}
+    assert [{k: v for k, v in g.items() if k != "params"} for g in session.optimizer.param_groups] == groups
+    assert {name for name, _, _ in asked} == {"range of learning rates", "short trainings", "learning one batch"}
+    assert all(0 < done <= total for _, done, total in asked)
+    # A second look sees the same, but for the clock and for what the process holds by now.
+    again = examine(session)
+    assert again.layers == report.layers
+    assert {k: v for k, v in again.facts.items() if k not in ("time", "memory")} == {
+        k: v for k, v in report.facts.items() if k not in ("time", "memory")
+    }

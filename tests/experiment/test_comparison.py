@@ -12,6 +12,7 @@ from convscope import plots
 from convscope.config import Config
 from convscope.errors import UserError
 from convscope.experiment import compare_runs, compare_settings
+from convscope.metrics import classification_report
 from convscope.runs import COLUMNS, Run
 
 BASE = Config(data="fashion-mnist-mini", model="linear", epochs=2)
@@ -29,7 +30,12 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def finished(runs_dir: Path, name: str, config: Config, accuracy: float = 0.8, **figures: Any) -> Run:
     """A run directory as a training leaves it, its figures made up."""
     run = Run.create(runs_dir, name, config, {})
-    report = {"top1": accuracy, "top1_low": accuracy - 0.02, "top1_high": accuracy + 0.02, "macro_f1": accuracy - 0.01}
+    report = classification_report([[1.0, 0.0], [0.0, 1.0]], [0, 1], ("cat", "dog")) | {
+        "top1": accuracy,
+        "top1_low": accuracy - 0.02,
+        "top1_high": accuracy + 0.02,
+        "macro_f1": accuracy - 0.01,
+    }
     run.write_metrics(
         {
             "status": "finished",
@@ -37,7 +43,9 @@ def finished(runs_dir: Path, name: str, config: Config, accuracy: float = 0.8, *
             "data": config.data,
             "parameters": 7850,
             "epochs": 2,
+            "best_epoch": 1,
             "train_seconds": 10.0,
+            "train_images_per_second": 1000.0,
             "val": report | {"top1": accuracy + 0.05},
             "test": report,
         }

@@ -14,6 +14,7 @@ from convscope.data import Preprocessing, load_photos
 from convscope.errors import UserError
 from convscope.experiment import session as sessions
 from convscope.experiment.session import Session
+from convscope.experiment.training import Plan
 from convscope.training.checkpoint import load_state
 from convscope.training.loop import Interrupted
 from convscope.training.state import BatchRecord
@@ -57,10 +58,11 @@ def weights(run: Run) -> dict[str, Any]:
 
 def test_a_folder_is_trained_evaluated_and_predicted(setting: Config, photo_folder: Path, tmp_path: Path) -> None:
     # R-C7, R-F8
-    plans = []
+    plans: list[Plan] = []
 
     class Watcher:
-        on_start = plans.append
+        def on_start(self, plan: Plan, session: Session) -> None:
+            plans.append(plan)
 
         def on_batch(self, record: BatchRecord) -> None: ...
 

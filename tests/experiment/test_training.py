@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from convscope import plots
 from convscope.config import Config
 from convscope.errors import UserError
 from convscope.experiment import resume, session, train
+from convscope.experiment.session import Session
 from convscope.experiment.training import Plan
 from convscope.runs import Run
 from convscope.training.checkpoint import load_state, load_weights
@@ -57,7 +57,7 @@ class Watcher:
         self.stop_after, self.batches, self.epochs = stop_after, list[BatchRecord](), list[EpochRecord]()
         self.plan: Plan | None = None
 
-    def on_start(self, plan: Plan) -> None:
+    def on_start(self, plan: Plan, session: Session) -> None:
         self.plan = plan
 
     def on_batch(self, record: BatchRecord) -> None:
@@ -305,15 +305,8 @@ def test_a_run_under_way_is_not_trained_twice(setting: Config, tmp_path: Path) -
     with pytest.raises(Interrupted):
         train(setting, runs_dir=tmp_path, name="shared", observers=[watcher], interrupted=watcher.interrupted)
     run = Run.open("shared", tmp_path)
-    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    try:
-        run.write_json("metrics.json", {"status": "running", "host": socket.gethostname(), "pid": other.pid})
-        with pytest.raises(UserError, match=f"trained by process {other.pid}"):
-            resume(run)
-    finally:
-        other.kill()
-        other.communicate()
-    assert run.status == "killed"
+    with run.training(), pytest.raises(UserError, match="shared is being trained by process"):
+        resume(run)
     assert resume(run).status == "finished"
 
 

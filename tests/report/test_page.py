@@ -172,6 +172,18 @@ def test_pictures_are_inside_the_page_and_nothing_is_loaded(finished):  # R-C9, 
     assert "http://" not in text and "https://" not in text and "url(" not in text and "@import" not in text
 
 
+def test_alarms_are_listed_or_that_there_were_none(new_run):  # R-F2
+    run = new_run(metrics={"status": "interrupted"})
+    assert "doctor" not in read(write_report(run)).text
+    run.write_alarms([])
+    assert "raised no alarm" in read(write_report(run)).text
+    alarm = {"kind": "dead ReLUs", "epoch": 2, "step": 50, "what": HOSTILE, "remedy": "begin anew", "over": ""}
+    run.write_alarms([alarm, alarm | {"kind": "stuck at chance", "step": 0, "over": "epoch 3: it learns"}])
+    page = read(write_report(run))
+    assert page.table["dead ReLUs"] == ["epoch 2, batch 50", HOSTILE, "begin anew"]
+    assert page.table["stuck at chance"] == ["epoch 2", f"{HOSTILE} Over: epoch 3: it learns", "begin anew"]
+
+
 def test_the_whole_setting_is_listed_and_differences_stand_out(finished):  # R-B8
     page = read(write_report(finished))
     assert page.changed == ["model", "model_options", "flip", "lr"]
@@ -284,7 +296,7 @@ def test_a_perfect_network_has_no_confused_pairs(new_run):
 
 
 def test_figures_that_are_no_numbers_are_shown_as_missing(new_run):
-    broken = report() | {"loss": math.nan, "calibration_error": None}
+    broken = report() | {"loss": math.nan, "calibration_error": math.nan}
     page = read(write_report(new_run(metrics=FINAL | {"train_seconds": None, "test": broken})))
     assert page.table["loss"] == page.table["calibration error"] == ["–"]
 

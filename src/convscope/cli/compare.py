@@ -30,6 +30,8 @@ class Compare(Settings):
     model: tyro.conf.Suppress[str] = "tinyvgg_bn"
     seeds: int = 1
     """Train each network with this many seeds and give mean and standard deviation."""
+    no_doctor: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Leave out the doctor, who looks on while the networks are trained, and says what goes wrong."""
 
     def __post_init__(self) -> None:
         """Check the flags that are not part of the setting too."""
@@ -53,7 +55,7 @@ def main(argv: list[str]) -> int:
 
     from convscope.cli.progress import Preparation, Progress, StopSignal, how_to_resume
     from convscope.cli.results import say_comparison
-    from convscope.doctor.training import StallWatch
+    from convscope.doctor.watch import Watch
     from convscope.experiment import compare_runs, compare_settings
     from convscope.models import takes_option
     from convscope.report import write_comparison, write_report
@@ -74,7 +76,7 @@ def main(argv: list[str]) -> int:
                     seeds=flags.seeds,
                     runs_dir=flags.runs_dir,
                     data_dir=flags.data_dir,
-                    observers=(progress, StallWatch(progress.say)),
+                    observers=(progress,) if flags.no_doctor else (progress, Watch(progress.say)),
                     interrupted=stop,
                     progress=preparation,
                 )
@@ -102,6 +104,6 @@ def _runs(flags: Compare) -> list[Run] | None:
     if not is_run and str(first) != "latest":
         raise UserError(
             f"'{first}' is neither a data set nor a run in {flags.runs_dir}: "
-            f"`convscope data list` and `convscope runs` show what there is."
+            f"look at `convscope data list` and `convscope runs`."
         )
     return [Run.open(subject, flags.runs_dir) for subject in flags.subjects]

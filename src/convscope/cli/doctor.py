@@ -1,4 +1,7 @@
-"""`convscope doctor [environment]` and `convscope doctor data DATA`: what is wrong, and what to do about it."""
+"""`convscope doctor [environment]`, `doctor data DATA` and `doctor training`: what is wrong, and what to do about it.
+
+The first word chooses the subject, and each subject has flags of its own.
+"""
 
 import json
 import textwrap
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from convscope.cli.examining import examine_training, in_short
 from convscope.cli.flags import read_flags
 from convscope.errors import UserError
 from convscope.runs import Run
@@ -18,34 +22,51 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Doctor:
-    """Examine the machine (versions, device, CPU, data sets, what is missing), or the images of a data set.
+class Environment:
+    """Examine the machine: versions, device, CPU, data sets, what is missing.
 
-    The exit status is 0 whatever is found.
+    `convscope doctor data --help` and `convscope doctor training --help` explain the other two subjects. The exit
+    status is 0 whatever is found.
 
     $ convscope doctor
+    $ convscope doctor data photos/
+    $ convscope doctor training fashion-mnist tinyvgg_bn --lr 0.01
+    """
+
+    subject: Annotated[
+        Literal["environment"],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="[environment|data|training]"),
+    ] = "environment"
+    """What to examine."""
+    data_dir: Path | None = None
+    """Directory of the data sets; CONVSCOPE_DATA or the user's cache directory by default."""
+    json: bool = False
+    """Print JSON instead of tables."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Examine the images of a data set: damaged files, copies, leaks, wrong labels, imbalance, wrong statistics.
+
     $ convscope doctor data photos/
     $ convscope doctor data fashion-mnist --run latest
     """
 
-    subject: Annotated[
-        Literal["environment", "data"], tyro.conf.Positional, tyro.conf.arg(metavar="[environment|data]")
-    ] = "environment"
-    """What to examine."""
-    data: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = None
-    """With data: a name of `convscope data list`, or a folder of photos or of data files."""
+    data: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")] = None
+    """A name of `convscope data list`, or a folder of photos or of data files."""
     run: str | None = None
-    """With data: a run on it (name, path or `latest`), whose network then looks for wrong labels."""
+    """A run on it (name, path or `latest`), whose network then looks for wrong labels."""
     mean: tuple[float, ...] | None = None
-    """With data: the mean of each channel that you normalise with, for pixels from 0 to 1, to be checked."""
+    """The mean of each channel that you normalise with, for pixels from 0 to 1, to be checked."""
     std: tuple[float, ...] | None = None
-    """With data: likewise the standard deviation."""
+    """Likewise the standard deviation."""
     size: int = 128
-    """With data: side in pixels to which photos are brought; that of the run, if one is given."""
+    """Side in pixels to which photos are brought; that of the run, if one is given."""
     resize: Literal["crop", "squash", "pad"] = "crop"
-    """With data: how a photo becomes a square; as in the run, if one is given."""
+    """How a photo becomes a square; as in the run, if one is given."""
     output: Path | None = None
-    """With data: where to write the page; `doctor-DATA.html` by default."""
+    """Where to write the page; `doctor-DATA.html` by default."""
     runs_dir: Path = Path("runs")
     """Directory of the run directories."""
     data_dir: Path | None = None
@@ -56,19 +77,19 @@ class Doctor:
 
 def main(argv: list[str]) -> int:
     """Print what was found; 0 whatever it is."""
-    flags = read_flags(Doctor, argv, verb="doctor")
-    if flags.subject == "data":
-        _examine_data(flags)
-    elif flags.data is not None:
-        raise UserError(
-            f"the environment is one: leave '{flags.data}' out, or write `convscope doctor data {flags.data}`."
-        )
+    subject, rest = argv[:1], argv[1:]
+    if subject == ["data"]:
+        _examine_data(read_flags(Data, rest, verb="doctor data"))
+    elif subject == ["training"]:
+        examine_training(rest)
+    elif subject == ["environment"] and rest and not rest[0].startswith("-"):
+        raise UserError(f"the environment is one: leave '{rest[0]}' out, or write `convscope doctor data {rest[0]}`.")
     else:
-        _examine_environment(flags)
+        _examine_environment(read_flags(Environment, argv, verb="doctor"))
     return 0
 
 
-def _examine_data(flags: Doctor) -> None:
+def _examine_data(flags: Data) -> None:
     if flags.data is None:
         raise UserError("which data set? Name one, or a folder: convscope doctor data DATA.")
     run = None if flags.run is None else Run.open(flags.run, flags.runs_dir)
@@ -92,26 +113,21 @@ def _examine_data(flags: Doctor) -> None:
     if flags.json:
         print(json.dumps(report.to_dict() | {"page": str(page)}, indent=1))
         return
-    for line in _lines(report):
+    for line in _data_lines(report):
         print(line)
     print(f"\nwrote {page}")
 
 
-def _lines(report: "DataReport") -> Iterator[str]:
+def _data_lines(report: "DataReport") -> Iterator[str]:
     """The findings as short as they can be understood."""
     images = {part: sum(counts.values()) for part, counts in report.facts["images"].items()}
     yield f"{report.name}: {', '.join(f'{count:,} images in {part}' for part, count in images.items())}"
-    for finding in report.findings:
-        yield f"\n{finding.severity}: {finding.kind}"
-        for text in (finding.what, finding.remedy):
-            yield textwrap.fill(text, width=100, initial_indent="  ", subsequent_indent="  ")
-    if not report.findings:
-        yield "\nnone of the faults looked for was found"
+    yield from in_short(report.findings)
     for sentence in report.not_examined:
         yield f"\n{textwrap.fill(sentence, width=100)}"
 
 
-def _examine_environment(flags: Doctor) -> None:
+def _examine_environment(flags: Environment) -> None:
     from rich.table import Table
 
     from convscope.cli.console import console

@@ -4,6 +4,7 @@ A verb is a module of this folder with `main(argv) -> exit status`. Only the cho
 when it is needed, so that help and lists appear at once.
 """
 
+import io
 import os
 import sys
 from importlib import import_module, metadata
@@ -18,7 +19,7 @@ VERBS = {
     "runs": "list runs, or show one",
     "models": "list the networks",
     "data": "list, show and fetch data sets",
-    "doctor": "examine the machine, or a data set",
+    "doctor": "examine the machine, a data set, or a training before it begins",
 }
 
 
@@ -30,6 +31,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line `argv` (without the program's name); 0 success, 1 failure, 2 the user's mistake."""
     argv = sys.argv[1:] if argv is None else argv
     debug = "--debug" in argv
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no text at all
     argv = [argument for argument in argv if argument != "--debug"]
     try:
         try:
@@ -63,7 +66,7 @@ def _run(argv: list[str]) -> int:
 
 def _explain(error: BaseException) -> int:
     """Print an error as one sentence on standard error; answers the exit status."""
-    from convscope.errors import ConvscopeError
+    from convscope.errors import ConvscopeError, on_one_line
 
     if isinstance(error, ConvscopeError):
         message, status = str(error), error.exit_status
@@ -80,7 +83,7 @@ def _explain(error: BaseException) -> int:
             f"run the command again with --debug and report what it prints."
         )
         status = 1
-    print(f"convscope: {message}", file=sys.stderr)
+    print(f"convscope: {on_one_line(message)}", file=sys.stderr)
     return status
 
 

@@ -9,10 +9,11 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from convscope.experiment import Plan
+from convscope.experiment.session import Session
 from convscope.numbers import counted, duration
 from convscope.training.state import BatchRecord, EpochRecord
 
@@ -54,7 +55,7 @@ class Progress:
     ) -> None:
         self._bar.stop()
 
-    def on_start(self, plan: Plan) -> None:
+    def on_start(self, plan: Plan, session: Session) -> None:
         """Say what is trained, and print the head of the table."""
         self.plan, self._seconds, self._epochs_done = plan, 0.0, 0
         config = plan.config
@@ -173,6 +174,9 @@ class StopSignal:
 class Preparation:
     """Shows on standard error, as bars, how far a data set or weights are fetched and made ready."""
 
+    amount: type[ProgressColumn] = DownloadColumn
+    """How it says what is done."""
+
     def __init__(self) -> None:
         self._bar: Bar | None = None
 
@@ -186,14 +190,20 @@ class Preparation:
             self._bar.stop()
 
     def __call__(self, name: str, done: int, total: int) -> None:
-        """`done` of `total` bytes are done with what `name` says; 0 where the total is not known."""
+        """`done` of `total` bytes, or steps, are done with what `name` says; 0 where the total is not known."""
         if self._bar is None:
-            columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+            columns = (TextColumn("{task.description}"), BarColumn(), self.amount(), TimeRemainingColumn())
             self._bar = Bar(*columns, console=Console(stderr=True))
             self._bar.start()
         task = next((task for task in self._bar.tasks if task.description == name), None)
         identity = self._bar.add_task(name, total=None) if task is None else task.id
         self._bar.update(identity, completed=done, total=total or None)
+
+
+class Examination(Preparation):
+    """Likewise, how many steps of an examination are done."""
+
+    amount = MofNCompleteColumn
 
 
 def how_to_resume(progress: Progress) -> str:

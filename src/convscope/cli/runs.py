@@ -99,7 +99,7 @@ def _show(run: Run, *, as_json: bool) -> None:
     metrics, changed = run.metrics(), differences(run.config())
     if as_json:
         facts = {"path": str(run.path), "setting": changed, "history": run.history(), "metrics": metrics}
-        print(json.dumps(facts, indent=1))
+        print(json.dumps(facts | {"alarms": run.alarms()}, indent=1))
         return
     print(f"{run.path}: {run.status}")
     print("setting, where it is not the default:")
@@ -115,11 +115,12 @@ def _show(run: Run, *, as_json: bool) -> None:
             f"val {row['val_loss']:.4f} {percent(row['val_accuracy'])}, lr {row['lr']:.2e}, "
             f"gradient norm {row['grad_norm']:.3f}, {row['images_per_second']:,.0f} images/s"
         )
-    for split in ("val", "test"):
-        if split in metrics:
-            report = metrics[split]
-            low, high = percent(report["top1_low"]), percent(report["top1_high"])
-            print(f"{split} accuracy {percent(report['top1'])} ({low} to {high}), macro F1 {report['macro_f1']:.4f}")
+    for alarm in run.alarms() or ():
+        over = f"; over: {alarm['over']}" if alarm["over"] else ""
+        print(f"alarm in epoch {alarm['epoch']}, {alarm['kind']}: {alarm['what']}; {alarm['remedy']}{over}")
+    for split, report in run.reports().items():
+        low, high = percent(report["top1_low"]), percent(report["top1_high"])
+        print(f"{split} accuracy {percent(report['top1'])} ({low} to {high}), macro F1 {report['macro_f1']:.4f}")
     if run.status not in ("finished", "running"):
         print(f"go on: convscope train --resume {shlex.quote(str(run.path))}")
     print(f"again: convscope train --config {shlex.quote(str(run.path / 'config.yaml'))}")

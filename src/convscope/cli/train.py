@@ -36,6 +36,8 @@ class Train(Settings):
     """Name of the run directory; model, data set and time by default."""
     resume: Annotated[str | None, tyro.conf.arg(metavar="RUN")] = None
     """Go on with this run (a name, a path or `latest`) with the setting it has."""
+    no_doctor: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Leave out the doctor, who looks on while the network is trained, and says what goes wrong."""
     list_recipes: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print the names of the recipes, and nothing else."""
 
@@ -52,13 +54,13 @@ def main(argv: list[str]) -> int:
         )
     from convscope.cli.progress import Preparation, Progress, StopSignal, how_to_resume
     from convscope.cli.results import say_results
-    from convscope.doctor.training import StallWatch
+    from convscope.doctor.watch import Watch
     from convscope.experiment import resume, train
     from convscope.report import write_report
     from convscope.training.loop import Diverged, Interrupted
 
     with Progress(log_every=flags.log_every) as progress, StopSignal() as stop, Preparation() as preparation:
-        observers = (progress, StallWatch(progress.say))
+        observers = (progress,) if flags.no_doctor else (progress, Watch(progress.say))
         try:
             if flags.resume is None:
                 run = train(

@@ -9,20 +9,23 @@ import json
 import math
 import mmap
 import secrets
-import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import torch
 from torch import Tensor
 
 from convscope.files import atomic_path, write_text
+from convscope.shapes import misfit, read_json
 
-_INDEX, _LOCK = "index.json", "lock"
+LOCK = "lock"
+"""File in a cache that is held by the process which changes the cache."""
+
+_INDEX = "index.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,13 @@ class Entry:
         return self.path, self.bytes, self.mtime_ns
 
 
+_INDEX_SHAPE = {
+    "pixels": str,
+    "channels": int,
+    "entries": {field.name: [field.type] for field in fields(Entry)},
+}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Cache:
     """What is in a cache."""
@@ -61,15 +71,24 @@ class Cache:
 def open_cache(folder: Path, size: int) -> Cache | None:
     """The cache in a folder, of images with `size` pixels a side; None when there is none, or it is damaged."""
     try:
-        index = json.loads((folder / _INDEX).read_bytes())
+        index = _read_index(folder)
         columns = (index["entries"][field.name] for field in fields(Entry))
         entries = tuple(Entry(*values) for values in zip(*columns, strict=True))
         count = sum(not entry.problem for entry in entries)
         with (folder / index["pixels"]).open("rb") as file:
             pixels = map_file(file, (count, index["channels"], size, size))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
         return None
     return Cache(entries[:count], entries[count:], pixels)
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    """The index as `write_cache` writes it; a `ValueError` when it is another one."""
+    index: dict[str, Any] = read_json(folder / _INDEX)
+    problem = misfit(index, _INDEX_SHAPE)
+    if problem or Path(index["pixels"]).name != index["pixels"] or index["channels"] not in (1, 3):
+        raise ValueError(problem or "its pixels are no file of the cache")
+    return index
 
 
 def write_cache(
@@ -116,27 +135,10 @@ def map_file(file: IO[bytes], shape: tuple[int, ...]) -> Tensor:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove what the index does not name, such as what a killed process left; the folder must be locked."""
-    kept = {_INDEX, _LOCK}
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        kept.add(json.loads((folder / _INDEX).read_bytes())["pixels"])
+    kept = {_INDEX, LOCK}
+    with suppress(OSError, ValueError):
+        kept.add(_read_index(folder)["pixels"])
     for path in folder.iterdir():
         if path.name not in kept:
             with suppress(PermissionError):  # Windows keeps what a process has mapped
                 path.unlink(missing_ok=True)
-
-
-@contextmanager
-def locked(folder: Path, *, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Let no other process change a cache; calls `on_wait` and waits if one does. The death of a process unlocks it."""
-    if sys.platform == "win32":  # has no such lock; at worst two processes do the same work
-        yield
-        return
-    import fcntl
-
-    with (folder / _LOCK).open("wb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_wait()
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -11,15 +11,15 @@ from tempfile import TemporaryFile
 from threading import Lock
 from typing import IO
 
-from PIL import Image
 from torch import Tensor
 
-from convscope.data.cache import Cache, Entry, locked, map_file, open_cache, remove_leftovers, write_cache
-from convscope.data.decoding import Resize, Undecodable, decode_square, quiet_pillow, undecodable
+from convscope.data.cache import LOCK, Cache, Entry, map_file, open_cache, remove_leftovers, write_cache
+from convscope.data.decoding import Resize, Undecodable, decode_square, open_image, quiet_pillow, undecodable
 from convscope.data.folder import ListedFile, Listing, Part
 from convscope.data.splits import Skipped
 from convscope.downloads import Progress, data_directory
 from convscope.errors import ConvscopeError, UserError
+from convscope.files import locked
 
 _FORMAT = 1
 """To be raised when the same photo comes to give other pixels, or the cache is laid out in another way."""
@@ -78,7 +78,7 @@ def decode(
     if cache is None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with locked(folder, on_wait=lambda: progress("waiting for another process to decode them", 0, 0)):
+            with locked(folder / LOCK, on_wait=lambda: progress("waiting for another process to decode them", 0, 0)):
                 # Another process may have decoded them while this one waited for it.
                 cache = _current(folder, listing, size) or _update(folder, listing, size, resize, progress)
         except OSError as error:
@@ -185,7 +185,7 @@ def _decode_file(root: Path, file: ListedFile, size: int, resize: Resize) -> tup
             if not file.bytes:
                 return replace(entry, problem="is empty"), b""
             stream.seek(0)
-            with undecodable(file.path), Image.open(stream) as opened:
+            with undecodable(file.path), open_image(stream) as opened:
                 entry = replace(entry, width=opened.width, height=opened.height, mode=opened.mode)
                 pixels = decode_square(opened, size=size, resize=resize)
     except OSError as error:

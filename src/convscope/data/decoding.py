@@ -2,9 +2,10 @@
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from threading import Lock
+from typing import IO, Any, Literal
 
 import numpy as np
 import torch
@@ -16,6 +17,13 @@ from convscope.errors import UserError
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """How the names of image files end, in lower case, where a folder is searched for them."""
+
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+"""Pillow's names of what is read, whatever the file is called. Pillow knows many more, and starts a program for one."""
+
+_LARGE = 1 << 24
+_ONE_AT_A_TIME = Lock()
+"""For images of more than so many pixels: a small file of 90 million takes a gigabyte while it is decoded."""
 
 Resize = Literal["crop", "squash", "pad"]
 """How a photo becomes a square: its middle cut out, both sides scaled each by itself, or a border put round it."""
@@ -52,8 +60,13 @@ def read_square(image: str | Path | Image.Image, name: str | None = None, *, siz
             return _to_square(image, size, resize)
     if not Path(image).is_file():
         raise UserError(f"there is no image file {name}: check its name and folder.")
-    with quiet_pillow(), undecodable(name), Image.open(image) as opened:
+    with quiet_pillow(), undecodable(name), open_image(image) as opened:
         return decode_square(opened, size=size, resize=resize)
+
+
+def open_image(file: str | Path | IO[bytes]) -> Image.Image:
+    """Open an image file of a kind that we read, without decoding it; raises whatever Pillow does."""
+    return Image.open(file, formats=_FORMATS)
 
 
 def decode_square(opened: Image.Image, *, size: int, resize: Resize) -> Tensor:
@@ -66,7 +79,8 @@ def decode_square(opened: Image.Image, *, size: int, resize: Resize) -> Tensor:
     if Image.MAX_IMAGE_PIXELS is not None and opened.width * opened.height > Image.MAX_IMAGE_PIXELS:
         raise Image.DecompressionBombError
     opened.draft(None, _fitted(opened.width, opened.height, size, resize))
-    return _to_square(opened, size, resize)
+    with _ONE_AT_A_TIME if opened.width * opened.height > _LARGE else nullcontext():
+        return _to_square(opened, size, resize)
 
 
 @contextmanager
@@ -168,5 +182,8 @@ def _to_eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
     else:
         usual = (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (255.0, 65535.0)
         white = next((white for white in usual if brightest <= white), brightest)
-    scaled = np.nan_to_num(values / white, nan=0.0).clip(0.0, 1.0)
-    return np.rint(scaled * 255.0).astype(np.uint8)
+    scaled = values.astype(np.float32)  # a copy, and from here on the only one
+    scaled /= np.float32(white)
+    np.clip(np.nan_to_num(scaled, copy=False, nan=0.0), 0.0, 1.0, out=scaled)
+    scaled *= 255.0
+    return np.rint(scaled, out=scaled).astype(np.uint8)

@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from unicodedata import category
 
 from convscope.data.decoding import SUFFIXES
 from convscope.data.splits import Skipped
@@ -32,6 +33,9 @@ _PARTS: dict[str, Part] = {"train": "train", "val": "val", "valid": "val", "vali
 _JUNK = frozenset({"__macosx", "desktop.ini", "thumbs.db"})
 """What systems leave in folders unasked, in lower case; names that begin with a full stop are left out too."""
 
+
+_DEEPEST, _MOST_FOLDERS = 40, 200_000
+"""Links to folders that hold further links can make a few of them look like any number, at any depth."""
 
 _SUFFIXES = tuple(SUFFIXES)  # as str.endswith takes them
 
@@ -134,7 +138,14 @@ def _visit(entry: os.DirEntry[str], path: str, above: frozenset[tuple[int, int]]
     try:
         if entry.is_dir():
             identity = _identity(entry.stat())
-            if identity not in above:  # else a link leads back to where we come from
+            if len(above) > _DEEPEST:
+                tree.skipped[path] = f"lies in {_DEEPEST} folders within one another"
+            elif identity not in above:  # else a link leads back to where we come from
+                if len(tree.folders) == _MOST_FOLDERS:
+                    raise UserError(
+                        f"there are more than {_MOST_FOLDERS:,} folders, or links to folders, with {path}: "
+                        f"give a folder of photos."
+                    )
                 tree.folders.append(path)
                 _walk(entry.path, f"{path}/", above | {identity}, tree)
         elif not entry.name.lower().endswith(_SUFFIXES):
@@ -231,6 +242,9 @@ def _check_classes(root: Path, classes: tuple[str, ...], places: dict[str, _Plac
     for name, part in set(places.values()):
         places_of[name].add(part)
     for name, parts in places_of.items():
+        # Control characters, and bytes that are no UTF-8, which no terminal, page or picture could show.
+        if any(category(letter) in ("Cc", "Cs") for letter in name):
+            raise UserError(f"the class {name!a} in {root} has a name that cannot be shown: rename it.")
         if not parts:
             raise UserError(f"the class {name} in {root} has no images: put some there, or remove its folder.")
         if not parts & {"train", None}:

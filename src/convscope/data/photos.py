@@ -29,6 +29,9 @@ from convscope.data.statistics import Statistics
 from convscope.downloads import Progress
 from convscope.errors import ConvscopeError, UserError
 from convscope.files import write_text
+from convscope.shapes import misfit, read_json
+
+_STATISTICS = {"mean": [float], "std": [float], "border": float}
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,9 +166,11 @@ def cached_statistics(photos: Photos, train: ImageSet) -> Statistics:
     digests = "".join(photos.decoded.files[row].digest for row in photos.parts["train"].tolist())
     key = blake2b(digests.encode(), digest_size=8).hexdigest()
     path = photos.decoded.folder / f"statistics-{key}.json"
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        kept = json.loads(path.read_bytes())
-        return Statistics(mean=tuple(kept["mean"]), std=tuple(kept["std"]), border=kept["border"])
+    with suppress(OSError, ValueError):
+        kept = read_json(path)
+        channels = train.shape[0]
+        if not misfit(kept, _STATISTICS) and len(kept["mean"]) == len(kept["std"]) == channels:
+            return Statistics(mean=tuple(kept["mean"]), std=tuple(kept["std"]), border=kept["border"])
     statistics = Statistics.of(train)
     with suppress(ConvscopeError):  # a cache that we may only read; then they are computed each time
         write_text(path, json.dumps(asdict(statistics)))

@@ -200,7 +200,7 @@ def _per_channel(values: tuple[float, ...] | list[float], like: Tensor) -> Tenso
 
 def _whole_number(name: str, value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise UserError(f"the preprocessing's '{name}' is {value!r}, but must be a whole number.")
+        raise UserError(f"the preprocessing's '{name}' is {value!r}, no whole number: restore the file.")
     return value
 
 
@@ -208,5 +208,5 @@ def _numbers(name: str, values: object) -> tuple[float, ...]:
     if not isinstance(values, (list, tuple)) or not all(
         isinstance(value, (int, float)) and not isinstance(value, bool) for value in values
     ):
-        raise UserError(f"the preprocessing's '{name}' is {values!r}, but must be made of numbers.")
+        raise UserError(f"the preprocessing's '{name}' is {values!r}, not made of numbers: restore the file.")
     return tuple(float(value) for value in values)

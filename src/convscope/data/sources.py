@@ -2,11 +2,12 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from convscope.catalog import DataArchive, DataEntry, DataFile
@@ -15,7 +16,7 @@ from convscope.data.debian import has_tools, unpack_package
 from convscope.data.unpacking import unpack
 from convscope.downloads import Progress, Unavailable, data_directory, download, file_digest
 from convscope.errors import ConvscopeError, UserError
-from convscope.files import atomic_path
+from convscope.files import atomic_path, locked
 
 _MINI = Path(__file__).parent / "mini"
 _CHUNK = 1 << 16
@@ -36,8 +37,8 @@ def fetch(entry: DataEntry, data_dir: Path | None = None, progress: Progress | N
 
     Looks where `locate` does, then for the published archive in the data directory, then asks the published addresses
     one after the other, then Debian's archive. What is found is left in the data directory decompressed, so that it
-    loads quickly ever after. Files, and folders out of an archive, appear there whole and checked or not at all, and
-    two processes may fetch at once.
+    loads quickly ever after. Files, and folders out of an archive, appear there whole and checked or not at all. A
+    process that comes while another one fetches waits for it.
 
     Raises:
         UserError: a compressed file in the data directory is damaged or not the published one; it stays as it is.
@@ -45,12 +46,11 @@ def fetch(entry: DataEntry, data_dir: Path | None = None, progress: Progress | N
     """
     directory = data_directory(data_dir)
     found = locate(entry, data_dir)
-    if entry.archive is not None:
-        return found or _fetch_archive(entry, entry.archive, directory, progress)
-    folder = directory / entry.name
     if found is None:
-        _obtain(entry, folder, progress)
-        found = folder
+        with _scratch(entry, directory, progress) as scratch:
+            # Another process may have fetched them while this one waited for it.
+            found = locate(entry, data_dir) or _obtain(entry, directory, scratch, progress)
+    folder = directory / entry.name
     try:
         for file in entry.files:
             archive = find_archive(found, file.name)
@@ -84,7 +84,43 @@ def _is_complete(folder: Path, entry: DataEntry) -> bool:
     return names.issuperset(entry.archive.contents)
 
 
-def _fetch_archive(entry: DataEntry, archive: DataArchive, directory: Path, progress: Progress | None) -> Path:
+@contextmanager
+def _scratch(entry: DataEntry, directory: Path, progress: Progress | None) -> Iterator[Path]:
+    """A temporary folder in the data directory, where there is room, and from where moving is renaming.
+
+    No two processes fetch one data set at once. So what another one has left of it was left by one that was killed.
+    """
+
+    def on_wait() -> None:
+        if progress:
+            progress(f"waiting for another process to fetch {entry.name}", 0, 0)
+
+    prefix = f".fetching-{entry.name}."
+    with ExitStack() as stack:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            if stack.enter_context(locked(directory / f"{prefix}lock", on_wait=on_wait)):
+                for folder in directory.glob(f"{prefix}*/"):
+                    shutil.rmtree(folder, ignore_errors=True)
+            made = tempfile.TemporaryDirectory(prefix=prefix, dir=directory, ignore_cleanup_errors=True)
+            scratch = stack.enter_context(made)
+        except OSError as error:
+            raise ConvscopeError(
+                f"cannot write to {directory} ({error.strerror}): choose another data directory."
+            ) from error
+        yield Path(scratch)
+
+
+def _obtain(entry: DataEntry, directory: Path, scratch: Path, progress: Progress | None) -> Path:
+    """Bring a data set into the data directory from whichever source gives it; the folder that it is in."""
+    if entry.archive is not None:
+        return _obtain_archive(entry, entry.archive, directory, scratch, progress)
+    return _obtain_files(entry, directory / entry.name, scratch, progress)
+
+
+def _obtain_archive(
+    entry: DataEntry, archive: DataArchive, directory: Path, scratch: Path, progress: Progress | None
+) -> Path:
     """Unpack the published archive, found in the data directory or else downloaded, into that directory."""
     folder = directory / archive.folder
     places = (directory / archive.name, directory / entry.name / archive.name)
@@ -93,28 +129,12 @@ def _fetch_archive(entry: DataEntry, archive: DataArchive, directory: Path, prog
         raise UserError(
             f"{path} is not the published archive (wrong checksum): replace it, or move it away to have it fetched."
         )
-    with _scratch(directory) as scratch:
-        path = path or _download_archive(entry, archive, scratch, directory, progress)
-        unpack(path, archive.folder, scratch / "unpacked", most_bytes=archive.most_bytes, progress=progress)
-        _move(scratch / "unpacked", folder)
-    # The scratch folder is gone now, and a downloaded archive with it, which would take the same room once more.
+    path = path or _download_archive(entry, archive, scratch, directory, progress)
+    unpack(path, archive.folder, scratch / "unpacked", most_bytes=archive.most_bytes, progress=progress)
+    _move(scratch / "unpacked", folder)
     if not _is_complete(folder, entry):
         raise ConvscopeError(f"{folder} still lacks some of {', '.join(archive.contents)}: move it away and try again.")
     return folder
-
-
-@contextmanager
-def _scratch(directory: Path) -> Iterator[Path]:
-    """A temporary folder in the data directory, where there is room, and from where moving is renaming."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        scratch = tempfile.TemporaryDirectory(prefix=".unpacking-", dir=directory)
-    except OSError as error:
-        raise ConvscopeError(
-            f"cannot write to {directory} ({error.strerror}): choose another data directory."
-        ) from error
-    with scratch as path:
-        yield Path(path)
 
 
 def _download_archive(
@@ -151,14 +171,13 @@ def _move(unpacked: Path, folder: Path) -> None:
                 path.rename(folder / path.name)
 
 
-def _obtain(entry: DataEntry, folder: Path, progress: Progress | None) -> None:
+def _obtain_files(entry: DataEntry, folder: Path, scratch: Path, progress: Progress | None) -> Path:
     """Bring the missing files of a data set into `folder`, decompressed, from whichever source gives them."""
     reasons = []
     for source in (_from_addresses, _from_debian):
-        with tempfile.TemporaryDirectory(prefix="convscope-") as scratch:
-            reasons += source(entry, folder, Path(scratch), progress)
+        reasons += source(entry, folder, scratch, progress)
         if _is_complete(folder, entry):
-            return
+            return folder
     raise _unreachable(entry, reasons, f"{', '.join(f'{file.name}.gz' for file in entry.files)} into {folder}")
 
 

@@ -1,5 +1,6 @@
 """Archives of whole folders (tar and zip), unpacked without trusting the names and sizes in them. No torch here."""
 
+import bz2
 import gzip
 import lzma
 import stat
@@ -10,12 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 from convscope.downloads import Progress
 from convscope.errors import ConvscopeError, UserError
 
 _CHUNK = 1 << 16
+_LONGEST_READ = 1 << 20
+_COMPRESSIONS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+"""How compressed files begin, and what decompresses them."""
 _BLOCK = 4096  # bytes that even an empty file takes on a disk
 
 _DAMAGED = (
@@ -62,7 +66,8 @@ def unpack(archive: Path, folder: str, target: Path, *, most_bytes: int, progres
         if progress:
             progress(f"unpacking {archive.name}", size, size)  # whatever follows the last file
     except _DAMAGED as error:
-        raise UserError(f"{archive} is damaged ({error}): replace it by the published archive.") from error
+        reason = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
+        raise UserError(f"{archive} is damaged ({reason}): replace it by the published archive.") from error
     except OSError as error:
         raise ConvscopeError(
             f"cannot unpack {archive} to {target.parent} ({error.strerror or error}): "
@@ -83,10 +88,27 @@ def _members(file: BinaryIO) -> Iterator[tuple[str, bool, _Open]]:
                     yield entry.filename, kind in (0, stat.S_IFREG), partial(opened.open, entry)
         return
     file.seek(0)
-    with tarfile.open(fileobj=file) as tar:
+    magic = file.read(6)
+    file.seek(0)
+    decompress = next((opener for sign, opener in _COMPRESSIONS.items() if magic.startswith(sign)), lambda file: file)
+    with tarfile.open(fileobj=cast(BinaryIO, _Frugal(decompress(file))), mode="r:") as tar:
         for member in tar:
             if not member.isdir():
                 yield member.name, member.isreg(), partial(tar.extractfile, member)
+
+
+class _Frugal:
+    """A stream that refuses to read much at once, as tarfile does where a header announces a name of gigabytes."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.seek, self.tell = stream.seek, stream.tell
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, at most `size`."""
+        if not 0 <= size <= _LONGEST_READ:
+            raise tarfile.ReadError(f"it has a header of {size:,} bytes")
+        return self._stream.read(size)
 
 
 def _checked(name: str, archive: Path) -> PurePosixPath:

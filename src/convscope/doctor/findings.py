@@ -1,4 +1,4 @@
-"""What the data doctor finds: in words, in numbers and in pictures."""
+"""What the doctor finds: in words, in numbers and in pictures."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -29,18 +29,19 @@ class Example:
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """One fault of a data set: what it is, how much of it there is, why it matters and what to do."""
+    """One fault of a data set or of a training: what it is, how much of it there is, why it matters and what to do."""
 
     kind: str
     severity: Severity
-    """severe: figures measured on these data mislead; warning: look at it before you train; note: good to know."""
+    """severe: figures measured on these data mislead, or this training fails; warning: look at it before you train;
+    note: good to know."""
     what: str
     """One sentence, with the number."""
     why: str
     remedy: str
-    count: int
-    """Images or files concerned, or classes where the finding is about these."""
-    share: float
+    count: int = 1
+    """Images or files concerned, or classes or layers where the finding is about these."""
+    share: float = 1.0
     """`count` as a share of all those that were looked at."""
     examples: tuple[tuple[Example, ...], ...] = ()
     """Pictures; those of a group belong side by side."""

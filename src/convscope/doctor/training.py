@@ -1,107 +1,168 @@
-"""Whether a training that is under way learns at all."""
+"""The doctor before a training: faults of a network and its setting that are better found in a minute than in a night.
+
+Everything is tried on copies. The session is left as it was, weights, statistics, optimizer and random numbers alike.
+"""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
 
-import torch
-from torch import Tensor
-
-from convscope.catalog import MODELS
 from convscope.config import Config
-from convscope.experiment import Plan
-from convscope.training.state import BatchRecord, EpochRecord
+from convscope.data import class_counts
+from convscope.doctor.cost import estimate_memory, estimate_time, find_too_large
+from convscope.doctor.depth import LayerHealth, examine_layers
+from convscope.doctor.findings import Finding
+from convscope.doctor.first_answers import describe_answers, find_wrong_answers
+from convscope.doctor.inputs import describe_inputs, find_wrong_inputs
+from convscope.doctor.layer_faults import find_wrong_layers
+from convscope.doctor.overfit import few_images, find_too_little, learnt, overfit
+from convscope.doctor.rate_search import copy_for_trial, search_rates
+from convscope.doctor.rates import (
+    TOO_STRONG,
+    decay_share,
+    describe_rates,
+    find_strong_decay,
+    find_wrong_rate,
+    suggest,
+)
+from convscope.downloads import Progress
+from convscope.experiment.session import Session
+from convscope.training.lr_finder import Trial, endless
 
-WINDOW = 100
-"""Steps over which losses are averaged, and between two looks at them."""
-NEAR = 0.02
-"""So close to the loss of guessing, as a share of it, a network knows nothing of the images."""
-FALLING = 0.0025
-"""A loss that falls by this share from one half of the window to the other is on its way, if slowly."""
+BATCHES = 4
+"""Batches by which inputs, first answers and layers are judged."""
+
+# What a finding may be a mere consequence of: those of a kind with a smaller number.
+_DEPTH = {
+    "exploding gradients": 1,
+    "vanishing gradients": 1,
+    "saturated units": 1,
+    "first loss too high": 1,
+    "weight decay too strong": 1,
+    "learning rate too high": 2,
+    "learning rate too low": 2,
+    "stuck at chance": 2,
+    "cannot learn one batch": 3,
+}
+_ORDER = ("severe", "warning", "note")
 
 
-class StallWatch:
-    """Says so once when the loss stays at that of guessing, and once more when it leaves it.
+@dataclass(frozen=True, eq=False)
+class TrainingReport:
+    """What was found in a training that has not begun, the worst first, and what it is like."""
 
-    A deep network without batch normalisation may give all images the same answer, after its first large steps or from
-    the beginning. Its gradients then nearly vanish, and epochs may go by at chance before it gets away.
+    config: Config
+    findings: tuple[Finding, ...]
+    layers: tuple[LayerHealth, ...]
+    """In the order of the forward pass."""
+    facts: dict[str, Any]
+    """As JSON types: `inputs` (see `describe_inputs`), `answers` (`describe_answers`), `rates` (`describe_rates`),
+    `one_batch`, `memory` (`estimate_memory`), `time` (`estimate_time`)."""
 
-    A listener: it keeps the losses on the device and reads them once in WINDOW steps, so it makes no step wait.
+    @property
+    def name(self) -> str:
+        """Network and data set."""
+        return f"{self.config.model} on {self.config.data}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON types; numbers that JSON does not have, infinity and NaN, are None."""
+        everything: dict[str, Any] = _without_infinity(
+            {
+                "model": self.config.model,
+                "data": self.config.data,
+                "findings": [finding.to_dict() for finding in self.findings],
+                "layers": [layer.to_dict() for layer in self.layers],
+                "facts": self.facts,
+            }
+        )
+        return everything
+
+
+def examine(session: Session, *, progress: Progress | None = None) -> TrainingReport:
+    """Look for every fault of a training that this package knows, by some hundred steps on copies.
+
+    `progress` is told how many steps of each part are done.
     """
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        """`say` is given each finding, one line of text."""
-        self._say = say
-
-    def on_start(self, plan: Plan) -> None:
-        """Begin anew: there may be several trainings, one after the other."""
-        self._config = plan.config
-        self._classes = len(plan.class_counts)
-        self._guessing = guessing_loss(plan.class_counts, plan.config.label_smoothing)
-        self._losses: Tensor | None = None
-        self._steps = 0
-        self._lr = 0.0
-        self._stalled = self._over = False
-
-    def on_batch(self, record: BatchRecord) -> None:
-        """Take note of the loss, and look at the last ones when another WINDOW steps have gone by."""
-        # Copied into one tensor: a hundred small ones, kept from step to step among the large ones that come and go,
-        # leave gaps in the memory that nothing fits into.
-        if self._losses is None:
-            self._losses = torch.zeros(WINDOW, device=record.loss.device)
-        self._losses[self._steps % WINDOW] = record.loss
-        self._steps += 1
-        if self._steps % WINDOW == 0:
-            self._look(f"epoch {record.epoch}, batch {record.step}/{record.steps}", record.lr)
-
-    def on_epoch(self, record: EpochRecord) -> None:
-        """Look at the last losses where there have been WINDOW steps."""
-        if self._steps >= WINDOW:
-            self._look(f"epoch {record.epoch}", record.lr)
-
-    def _look(self, when: str, lr: float) -> None:
-        """Compare the losses of the window with that of guessing."""
-        if self._over or self._losses is None:
-            return
-        in_order = self._losses.roll(-self._steps % WINDOW)
-        early, late = in_order.view(2, -1).mean(dim=1).tolist()
-        loss = (early + late) / 2
-        warming_up = self._lr < lr < self._config.lr / 2  # steps still too small to tell
-        self._lr = lr
-        if self._stalled and loss < (1 - NEAR) * self._guessing:
-            self._over = True
-            self._say(f"{when}: the loss, {loss:.3f}, is now below that of guessing: the network begins to learn")
-        elif not self._stalled and not warming_up and is_stalled(early, late, self._guessing):
-            self._stalled = True
-            self._say(f"{when}: {describe_stall(loss, self._classes, self._config)}")
+    random_state = session.runtime.random_state()
+    try:
+        return _examine(session, progress)
+    finally:
+        session.runtime.restore_random_state(random_state)
 
 
-def guessing_loss(class_counts: Sequence[int], label_smoothing: float = 0.0) -> float:
-    """The least cross-entropy of an answer that is the same for every image: log(classes) where all are as frequent.
+def _examine(session: Session, progress: Progress | None) -> TrainingReport:
+    config = session.config
+    memory = estimate_memory(session)  # before anything here takes some
+    micro_batch = memory["micro_batch"]
 
-    That answer is the average target, and its loss is the average target's entropy.
-    """
-    total, classes = sum(class_counts), len(class_counts)
-    targets = [(1 - label_smoothing) * count / total + label_smoothing / classes for count in class_counts]
-    return -sum(target * math.log(target) for target in targets if target)
+    def trial() -> Trial:
+        return copy_for_trial(session, micro_batch=micro_batch)
 
-
-def is_stalled(early: float, late: float, guessing: float) -> bool:
-    """Whether mean losses of two successive stretches are those of guessing, and do not fall."""
-    return abs((early + late) / 2 - guessing) < NEAR * guessing and early - late < FALLING * guessing
-
-
-def describe_stall(loss: float, classes: int, config: Config) -> str:
-    """What is the matter, and what to try, most promising first."""
-    remedies = []
-    if f"{config.model}_bn" in MODELS:
-        remedies.append(f"the network {config.model}_bn, whose norms keep the gradients alive")
-    if config.optimizer == "sgd":
-        # Where gradients nearly vanish sgd's steps do so too, and a smaller rate makes them smaller still.
-        remedies.append("--optimizer adamw --lr 0.001, whose steps do not shrink with the gradients")
-    remedies.append(f"a smaller learning rate, --lr {config.lr / 10:g}")
-    if not config.warmup_epochs and config.schedule != "one-cycle":  # which warms up by itself
-        remedies.append("a warm-up, --warmup-epochs 1")
-    return (
-        f"the loss, {loss:.3f}, is that of guessing among {classes} classes: the network knows nothing of the images, "
-        f"and that may last for epochs; try {'; or '.join(remedies)}"
+    batches = list(islice(endless(session.train), BATCHES))
+    inputs = describe_inputs(batches)
+    answers = describe_answers(trial(), batches, class_counts(session.splits.train), config.label_smoothing)
+    guessing = answers["guessing_loss"]
+    layers = examine_layers(trial(), batches, lr=config.lr)
+    decay = decay_share(layers, config)
+    search = search_rates(
+        session, micro_batch=micro_batch, guessing=guessing, check_decay=decay > TOO_STRONG, progress=progress
     )
+    lr = suggest((search.own, *search.others), guessing) or config.lr
+    batch = few_images(session.train)
+    one_batch = tuple(overfit(trial(), batch, lr=lr, guessing=guessing, progress=progress))
+    findings = [
+        *find_too_large(memory, config.batch_size),
+        *find_wrong_inputs(inputs, config),
+        *find_wrong_answers(answers),
+        *find_wrong_layers(layers, resting=_resting(session), still=search.still),
+        *find_strong_decay(config, decay, search.own, search.undecayed, guessing),
+        *find_wrong_rate(
+            config, search.test, search.own, search.others, guessing, by_heart=learnt(one_batch, guessing)
+        ),
+        *find_too_little(one_batch, len(batch[1]), lr, guessing),
+    ]
+    return TrainingReport(
+        config=config,
+        findings=tuple(sorted(_demoted(findings), key=lambda finding: _ORDER.index(finding.severity))),
+        layers=layers,
+        facts={
+            "inputs": inputs,
+            "answers": answers,
+            "decay_share": decay,
+            "rates": describe_rates(search.test, (search.own, *search.others), guessing),
+            "one_batch": {"images": len(batch[1]), "lr": lr, "losses": list(one_batch)},
+            "memory": memory,
+            "time": estimate_time(session, search.seconds_a_step),
+        },
+    )
+
+
+def _demoted(findings: list[Finding]) -> Iterator[Finding]:
+    """The findings, but what may be no more than a consequence of another one as a note."""
+    least = min((_depth(finding) for finding in findings if finding.severity != "note"), default=0)
+    for finding in findings:
+        if _depth(finding) > least and finding.severity != "note":
+            why = f"This may be no more than a consequence of what is found above. {finding.why}"
+            yield replace(finding, severity="note", why=why)
+        else:
+            yield finding
+
+
+def _without_infinity(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_infinity(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_infinity(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _depth(finding: Finding) -> int:
+    return _DEPTH.get(finding.kind, 0)
+
+
+def _resting(session: Session) -> frozenset[str]:
+    """Names of the layers that the setting keeps from learning at first."""
+    resting = {id(layer) for stage in session.freezing.stages.values() for layer in stage.modules()}
+    return frozenset(name for name, layer in session.model.named_modules() if id(layer) in resting)

@@ -136,7 +136,7 @@ def compare_runs(runs: Sequence[Run], *, runs_dir: Path = Path("runs")) -> Compa
 
 
 def _row(label: str, runs: Sequence[Run]) -> Row:
-    metrics = [run.metrics() for run in runs]
+    metrics = [run.results() for run in runs]
     val = [values["val"]["top1"] for values in metrics]
     test = [values["test"]["top1"] for values in metrics]
     macro_f1 = [values["test"]["macro_f1"] for values in metrics]

@@ -35,7 +35,7 @@ def evaluate(
     """
     if split not in SPLITS:
         raise UserError(f"there is no split '{split}': choose one of {', '.join(SPLITS)}.")
-    config = run.config()
+    config, status = run.config(), run.metrics().get("status")
     predictor = Predictor.from_run(run)
     splits = load_splits(
         config.data,
@@ -54,7 +54,9 @@ def evaluate(
     runtime = Runtime.choose(device, config.precision, config.threads)
     model = runtime.prepare(predictor.model)
     report = evaluate_split(run, split, splits, model, predictor.preprocessing, runtime, top_k=top_k)
-    run.write_metrics(run.metrics() | {split: report})
+    if not run.add_metrics({split: report}, status=status):
+        # A training began or ended meanwhile, and may have left other weights: what stays here is about those.
+        return evaluate(run, split, device=device, data_dir=data_dir, top_k=top_k)
     return report
 
 

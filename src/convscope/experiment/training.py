@@ -1,11 +1,10 @@
 """Train a setting into a run directory, and go on with a training that was stopped."""
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,7 +19,7 @@ from convscope.errors import ConvscopeError, UserError
 from convscope.experiment.features import what_to_train
 from convscope.experiment.results import evaluate_split
 from convscope.experiment.session import Session
-from convscope.runs import Run
+from convscope.runs import Run, RunExists, start_time
 from convscope.training.averaging import build_averaging
 from convscope.training.checkpoint import DiskCheckpoints, load_state
 from convscope.training.environment import environment
@@ -64,8 +63,8 @@ class Plan:
 class Observer(Listener, Protocol):
     """A listener that is also told of the beginning."""
 
-    def on_start(self, plan: Plan) -> None:
-        """Before the first step."""
+    def on_start(self, plan: Plan, session: Session) -> None:
+        """Before the first step; what `session` holds is to be looked at, and not to be kept."""
 
 
 def train(
@@ -88,10 +87,10 @@ def train(
         Diverged: the loss is no longer a number; the best weights so far are kept.
     """
     session = Session.prepare(config, data_dir=data_dir, progress=progress)
-    started = {"started": datetime.now(UTC).isoformat(timespec="microseconds")}
-    name = _new_name(config, runs_dir) if name is None else name
-    run = Run.create(runs_dir, name, config, environment() | started)
-    return _train(run, session, None, observers, interrupted, progress)
+    facts = environment() | {"started": start_time(runs_dir)}
+    run = _new_run(config, runs_dir, facts) if name is None else Run.create(runs_dir, name, config, facts)
+    with run.training():
+        return _train(run, session, None, observers, interrupted, progress)
 
 
 def resume(
@@ -105,12 +104,17 @@ def resume(
     """Go on with a stopped training from its last checkpoint, to the same weights as if it had not been stopped.
 
     Raises:
-        UserError: the run is finished, or its checkpoint is missing or damaged; and whatever `train` raises.
+        UserError: the run is finished or being trained, or its checkpoint is damaged; and whatever `train` raises.
     """
+    with run.training():
+        session, state = _load(run, data_dir=data_dir, progress=progress)
+        return _train(run, session, state, observers, interrupted, progress)
+
+
+def _load(run: Run, *, data_dir: Path | None, progress: Progress | None) -> tuple[Session, dict[str, Any] | None]:
+    """Everything as it was when the run stopped, and the state of its last checkpoint."""
     if run.status == "finished":
         raise UserError(f"{run.path} is finished, there is nothing to resume: look at it with `convscope runs show`.")
-    if run.process not in (None, os.getpid()):
-        raise UserError(f"{run.path} is being trained by process {run.process}: stop that first, or wait for it.")
     # Without one it was stopped before its first checkpoint.
     state = load_state(run.last_state) if run.last_state.exists() else None
     # Sums are taken in another order on another number of threads, and then differ in their last bits.
@@ -131,7 +135,7 @@ def resume(
         )
     if state is not None:
         session.model.load_state_dict(state["model"])  # before features are computed with it
-    return _train(run, session, state, observers, interrupted, progress)
+    return session, state
 
 
 def _train(
@@ -164,7 +168,7 @@ def _train(
     )
     run.write_metrics({"status": "running"})
     for observer in observers:
-        observer.on_start(plan)
+        observer.on_start(plan, session)
     torch.manual_seed(config.seed)  # dropout draws from PyTorch's own generator
     try:
         started = time.perf_counter()
@@ -253,11 +257,11 @@ class _HistoryWriter:
         self._run.write_history(self.rows)
 
 
-def _new_name(config: Config, runs_dir: Path) -> str:
-    """Model, data and time, and a number where two trainings start within one second."""
-    data = Path(config.data).name
-    name = f"{config.model}-{data}-{datetime.now().strftime('%Y%m%d-%H%M%S')}"
-    number, candidate = 2, name
-    while (runs_dir / candidate).exists():
-        number, candidate = number + 1, f"{name}-{number}"
-    return candidate
+def _new_run(config: Config, runs_dir: Path, facts: dict[str, Any]) -> Run:
+    """A run named after model, data and time, and a number where two trainings start within one second."""
+    name = f"{config.model}-{Path(config.data).name}-{datetime.now().strftime('%Y%m%d-%H%M%S')}"
+    number = 1
+    while True:
+        with suppress(RunExists):
+            return Run.create(runs_dir, name if number == 1 else f"{name}-{number}", config, facts)
+        number += 1

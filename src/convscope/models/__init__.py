@@ -68,7 +68,7 @@ def check_options(name: str, options: Mapping[str, object]) -> None:
     known = _options(name)
     for key, value in options.items():
         if not known:
-            raise UserError(f"unknown option '{key}': the model '{name}' has none, leave it out.")
+            raise UserError(f"unknown option '{key}': the model '{name}' has none: leave it out.")
         if key not in known:
             raise unknown(f"{name} option", key, known)
         _check_value(f"the option '{key}' of the model '{name}'", value, known[key])
@@ -98,7 +98,7 @@ def _check_value(what: str, value: object, wanted: Any) -> None:
     accepted = (int, float) if wanted is float else wanted
     if isinstance(value, bool) != (wanted is bool) or not isinstance(value, accepted):
         kind = {float: "a number", int: "a whole number", bool: "true or false"}[wanted]
-        raise UserError(f"{what} is {value!r}, but must be {kind}.")
+        raise UserError(f"{what} is {value!r}: it must be {kind}.")
 
 
 def _builder(entry: ModelEntry) -> Callable[..., Classifier]:

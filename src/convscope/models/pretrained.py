@@ -84,9 +84,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     # What is no file of tensors makes the reader stumble in a dozen ways, and its messages advise to trust the file.
     except Exception as error:
         raise _unreadable(path) from error
-    if not (isinstance(state, dict) and all(isinstance(tensor, Tensor) for tensor in state.values())):
+    if not (isinstance(state, dict) and all(map(_is_weight, state, state.values()))):
         raise _unreadable(path)
     return state
+
+
+def _is_weight(name: object, tensor: object) -> bool:
+    """Whether an entry of a state dict is an ordinary tensor, neither sparse nor quantised, under a name."""
+    ordinary = isinstance(tensor, Tensor) and tensor.layout == torch.strided and not tensor.is_quantized
+    return isinstance(name, str) and ordinary
 
 
 def fit_weights(
@@ -177,8 +183,10 @@ def _first_convolution(model: nn.Module) -> str:
 
 def _fit_channels(weights: dict[str, Tensor], state: dict[str, Tensor], first: str) -> None:
     """Fit the weights that see the image to grey or to colour, such that equal channels give the same answer."""
-    if first in weights:
-        given, wanted = weights[first].shape[1], state[first].shape[1]
+    if first in weights and weights[first].ndim == 4:
+        (outputs, given, *kernel), wanted = weights[first].shape, state[first].shape[1]
+        if (outputs, wanted, *kernel) != tuple(state[first].shape):
+            return  # another network's, which is told later
         if (given, wanted) == (3, 1):
             weights[first] = weights[first].sum(dim=1, keepdim=True)
         elif (given, wanted) == (1, 3):

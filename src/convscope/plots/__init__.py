@@ -7,6 +7,7 @@ Shapes: N images, C channels (1 or 3), H, W pixels, K classes. Arrays are numpy 
 """
 
 from convscope.plots.data import class_distribution, image_sizes, mean_images, sample_strip
+from convscope.plots.doctor import loss_over_rate, one_batch, through_depth
 from convscope.plots.predictions import confusion_matrix, prediction_grid
 from convscope.plots.style import save_figure
 from convscope.plots.training import curves
@@ -16,8 +17,11 @@ __all__ = [
     "confusion_matrix",
     "curves",
     "image_sizes",
+    "loss_over_rate",
     "mean_images",
+    "one_batch",
     "prediction_grid",
     "sample_strip",
     "save_figure",
+    "through_depth",
 ]

@@ -18,6 +18,11 @@ from convscope.errors import UserError, unknown
 
 _TYPES = get_type_hints(Config)
 
+_MOST_BYTES = 1 << 16
+"""A setting has two thousand."""
+_LONGEST = 3000
+"""Characters of a value. Python refuses to write down numbers that are much longer."""
+
 
 def recipe_names() -> list[str]:
     """Names of the recipes that Convscope ships."""
@@ -34,7 +39,11 @@ def load_recipe(name: str) -> Config:
 def load_config(path: Path) -> Config:
     """The setting in a YAML file; a UserError where it is missing, no YAML, or holds a wrong key or value."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            contents = file.read(_MOST_BYTES + 1)
+        if len(contents) > _MOST_BYTES:
+            raise UserError(f"{path} has more than {_MOST_BYTES:,} bytes: give a setting, such as a run's config.yaml.")
+        text = contents.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no text in UTF-8"
         raise UserError(
@@ -46,21 +55,30 @@ def load_config(path: Path) -> Config:
 def parse_config(text: str, *, source: str) -> Config:
     """The setting in a YAML text; errors name `source`, the line, the key and the nearest right one."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if node is None:  # an empty file
+            return Config()
+        _check_nodes(node, source)
+        values = loader.construct_document(node)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: 2020-13-45 looks like a date
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
         raise UserError(f"{source}{place}: this is not YAML: write one 'key: value' a line.") from error
-    if values is None:  # an empty file
+    if values is None:  # or one word that means nothing
         return Config()
     if not isinstance(node, yaml.MappingNode) or not isinstance(values, dict):
-        raise UserError(f"{source}: a setting is 'key: value' lines, as in a run's config.yaml.")
+        raise UserError(f"{source}: this is no setting: write 'key: value' lines, as in a run's config.yaml.")
     lines: dict[str, int] = {}
     for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise UserError(
+                f"{source}, line {key.start_mark.line + 1}: a key must be a word: write 'key: value' lines."
+            )
         line = key.start_mark.line + 1
         if key.value in lines:
-            raise UserError(f"{source}, line {line}: {key.value} is already in line {lines[key.value]}: keep one.")
+            name = reprlib.repr(key.value)
+            raise UserError(f"{source}, line {line}: {name} is already in line {lines[key.value]}: keep one.")
         lines[key.value] = line
     converted = {}
     for key, value in values.items():
@@ -68,7 +86,7 @@ def parse_config(text: str, *, source: str) -> Config:
         if key not in _TYPES:
             near = get_close_matches(str(key), _TYPES, n=1, cutoff=0.5)
             remedy = f"did you mean '{near[0]}'?" if near else f"the keys are {', '.join(_TYPES)}."
-            raise UserError(f"{place}: unknown key '{key}': {remedy}")
+            raise UserError(f"{place}: unknown key {reprlib.repr(str(key))}: {remedy}")
         try:
             converted[key] = _convert(value, _TYPES[key])
         except ValueError as error:
@@ -78,6 +96,25 @@ def parse_config(text: str, *, source: str) -> Config:
     except UserError as error:
         key = str(error).split(" ", 1)[0]
         raise UserError(f"{source}, line {lines.get(key, 1)}: {error}") from None
+
+
+def _check_nodes(root: yaml.Node, source: str) -> None:
+    """Refuse what makes a short text a huge value: references (`*name`), which a few lines repeat a billion times."""
+    seen: set[int] = set()
+    nodes = [root]
+    while nodes:
+        node = nodes.pop()
+        place = f"{source}, line {node.start_mark.line + 1}"
+        if id(node) in seen:
+            raise UserError(f"{place}: another place refers to this value: write it out there.")
+        seen.add(id(node))
+        if isinstance(node, yaml.ScalarNode):
+            if len(node.value) > _LONGEST:
+                raise UserError(f"{place}: this has {len(node.value):,} characters: give at most {_LONGEST:,}.")
+        elif isinstance(node, yaml.MappingNode):
+            nodes += [part for pair in node.value for part in pair]
+        else:
+            nodes += node.value
 
 
 def differences(config: Config) -> dict[str, Any]:

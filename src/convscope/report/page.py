@@ -35,7 +35,7 @@ def write_report(run: Run) -> Path:
     if history and metrics.get("status") != "finished":
         # A training draws its curves when it ends; this one stopped on the way, or is still going on.
         plots.save_figure(plots.curves({config.model: history}), curves)
-    splits = {name: metrics[key] for key, name in (("val", "validation"), ("test", "test")) if metrics.get(key)}
+    splits = {{"val": "validation"}.get(split, split): report for split, report in run.reports().items()}
     # Class by class for one split: test, or validation while test is still unread.
     detail = next(reversed(splits.items()), None)
     return write_page(
@@ -45,6 +45,7 @@ def write_report(run: Run) -> Path:
         config=config,
         metrics=metrics,
         history=history,
+        alarms=run.alarms(),
         scores={name: _scores(report) for name, report in splits.items()},
         detail=detail,
         chance_loss=math.log(len(detail[1]["per_class"])) if detail else None,

@@ -8,11 +8,8 @@ import copy
 import hashlib
 import io
 import json
-import pickle
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +33,9 @@ def save_weights(path: Path, state: dict[str, Tensor], header: dict[str, Any]) -
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     header = {"format": FORMAT, **header}
     header["sha256"] = _digest(tensors, header)
-    with _writing(path) as temporary:
-        safetensors.torch.save_file(tensors, temporary, metadata={"convscope": json.dumps(header)})
+    with atomic_path(path) as temporary:
+        # Not by save_file: it would make a temporary file of its own, which stays when the process is killed.
+        temporary.write_bytes(safetensors.torch.save(tensors, metadata={"convscope": json.dumps(header)}))
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -60,7 +58,7 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         header = json.loads(metadata["convscope"])
         version, digest = header["format"], header.pop("sha256")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{path} holds tensors but no Convscope header: it was not written by Convscope, or was changed; "
             f"use a run's checkpoints/best.safetensors."
@@ -76,8 +74,12 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write everything that decides the next step (tensors, numbers, texts, lists, dicts) to `path`, atomically."""
-    with _writing(path) as temporary:
-        torch.save({"format": FORMAT, **state}, temporary)
+    with atomic_path(path) as temporary:
+        try:
+            torch.save({"format": FORMAT, **state}, temporary)
+        except RuntimeError as error:  # PyTorch's own, when the disk is full
+            free = shutil.disk_usage(path.parent).free
+            raise OSError(f"it could not be written whole, with {free / 2**20:,.0f} MiB free on its disk") from error
         # PyTorch's archive has no checksum that its reader would check; what follows the archive it ignores.
         with temporary.open("rb+") as file:
             file.write(hashlib.file_digest(file, "sha256").digest())
@@ -97,7 +99,7 @@ def load_state(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not the state that was saved: the file was changed or damaged; {remedy}")
     try:
         state = torch.load(io.BytesIO(archive), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except Exception as error:  # what is no such state makes the reader stumble in a dozen ways
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"{path} cannot be read as a state to resume from ({reason}): {remedy}") from error
     if not isinstance(state, dict) or "format" not in state:
@@ -154,17 +156,6 @@ class DiskCheckpoints:
     def due(self) -> bool:
         """Whether the minutes are over."""
         return self._period is not None and time.monotonic() - self._saved >= self._period
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[Path]:
-    """`atomic_path`, for libraries that report a full disk by errors of their own."""
-    with atomic_path(path) as temporary:
-        try:
-            yield temporary
-        except (RuntimeError, safetensors.SafetensorError) as error:
-            free = shutil.disk_usage(path.parent).free
-            raise OSError(f"it could not be written whole, with {free / 2**20:,.0f} MiB free on its disk") from error
 
 
 def _check_format(path: Path, version: object) -> None:

@@ -98,6 +98,8 @@ def fit(
         for batch in steps:
             for listener in listeners:
                 listener.on_batch(batch)
+            if state.step % runtime.check_every == 0:
+                check_finite(state, batch.loss.item())
             stop = interrupted()
             if stop or checkpoints.due():
                 checkpoints.save_last(state.state_dict())
@@ -144,10 +146,8 @@ def train_epoch(
         state.sums += torch.stack((loss * len(labels), correct, grad_norm))
         state.step += 1
         state.images += len(labels)
-        if state.step % runtime.check_every == 0:
-            check_finite(state, loss.item())
         state.seconds = time.perf_counter() - started
-        yield BatchRecord(state.epoch, state.step, len(batches), state.images / state.seconds, lr, loss)
+        yield BatchRecord(state.epoch, state.step, len(batches), state.images / state.seconds, lr, loss, grad_norm)
 
 
 def add_gradients(

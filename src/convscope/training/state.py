@@ -14,7 +14,7 @@ from convscope.training.stopping import EarlyStopping
 
 @dataclass(frozen=True)
 class BatchRecord:
-    """One training step, for listeners. `loss` stays on the device until somebody reads it."""
+    """One training step, for listeners. `loss` and `grad_norm` stay on the device until somebody reads them."""
 
     epoch: int
     step: int
@@ -24,6 +24,8 @@ class BatchRecord:
     """Since the epoch began."""
     lr: float
     loss: Tensor
+    grad_norm: Tensor
+    """Of all parameters together, before clipping."""
 
 
 @dataclass(frozen=True)

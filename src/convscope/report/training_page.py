@@ -1,0 +1,60 @@
+"""The page of the doctor for a training that has not begun: findings, curves, layers, and what it will take."""
+
+import base64
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+
+from convscope import plots
+from convscope.doctor.words import sentences
+from convscope.report.page import write_page
+
+if TYPE_CHECKING:  # for its name alone
+    from convscope.doctor.training import TrainingReport
+
+
+def write_training_page(path: Path, report: "TrainingReport") -> Path:
+    """Write the page on a training to `path` and return that.
+
+    Raises:
+        ConvscopeError: the page cannot be written.
+    """
+    rates, layers = report.facts["rates"], report.layers
+    return write_page(
+        path,
+        template="training.html",
+        report=report,
+        sentences=list(sentences(report.facts)),
+        rates=_address(
+            plots.loss_over_rate(
+                rates["rates"],
+                rates["losses"],
+                rates["smoothed"],
+                own=report.config.lr,
+                suggested=rates["suggested"],
+                crawls_below=rates["crawls_below"],
+                fails_above=rates["fails_above"],
+            )
+        ),
+        one_batch=_address(
+            plots.one_batch(report.facts["one_batch"]["losses"], guessing=report.facts["answers"]["guessing_loss"])
+        ),
+        depth=_address(
+            plots.through_depth(
+                [layer.name for layer in layers],
+                [layer.mean for layer in layers],
+                [layer.std for layer in layers],
+                [layer.relative_gradient for layer in layers],
+                [layer.update for layer in layers],
+            )
+        ),
+    )
+
+
+def _address(figure: Figure) -> str:
+    """The address of a picture that holds it in itself."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
