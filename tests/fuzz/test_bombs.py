@@ -19,8 +19,9 @@ from guard import Caught, guarded
 from PIL import Image
 
 from convscope import runs
+from convscope.catalog import data_entry
 from convscope.cli.main import main
-from convscope.data import folder, read_idx
+from convscope.data import fetch, folder, read_idx
 from convscope.data.decoding import Undecodable, read_square
 from convscope.data.folder import list_images
 from convscope.data.photos import load_photos
@@ -125,6 +126,16 @@ def test_an_archive_of_nothing_that_fills_the_memory(tmp_path: Path) -> None:
     (tmp_path / "bomb.gz").write_bytes(with_zeros(struct.pack(">HBB2I", 0, 8, 2, 1 << 16, 1 << 16)))
     with guarded(tmp_path), pytest.raises(UserError, match=r"bomb\.gz unpacks to more than 100 times its size"):
         read_idx(tmp_path / "bomb.gz")
+
+
+def test_a_compressed_file_of_a_data_set_that_fills_the_disk(tmp_path: Path) -> None:
+    entry = data_entry("mnist")
+    for file in entry.files:
+        (tmp_path / entry.name / f"{file.name}.gz").parent.mkdir(exist_ok=True)
+        (tmp_path / entry.name / f"{file.name}.gz").write_bytes(with_zeros(bytes(8)))
+    with guarded(tmp_path), pytest.raises(UserError, match=r"\.gz unpacks to more than 100 times its size"):
+        fetch(entry, tmp_path)
+    assert {path.suffix for path in (tmp_path / entry.name).iterdir() if not path.name.startswith(".")} == {".gz"}
 
 
 @pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])

@@ -6,10 +6,16 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from convscope.errors import UserError
+
 _SUFFIXES = ("", ".gz", ".xz")
 
 # What reading a damaged archive raises, whichever the format; OSError covers gzip.BadGzipFile.
 DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError)
+
+
+_HARMLESS, _MOST_COMPRESSED = 1 << 26, 100
+"""Bytes that any file may unpack to, and by how much larger ones may be compressed: MNIST is to a fifth."""
 
 
 def find_archive(folder: Path, name: str) -> Path | None:
@@ -25,3 +31,12 @@ def open_archive(path: Path) -> BinaryIO:
     if path.suffix == ".xz":
         return cast(BinaryIO, lzma.open(path))
     return path.open("rb")
+
+
+def check_unpacked(path: Path, count: int) -> None:
+    """Raise a UserError when a file has unpacked to so many bytes that it was made to fill the memory or the disk."""
+    if count > max(_HARMLESS, _MOST_COMPRESSED * path.stat().st_size):
+        raise UserError(
+            f"{path} unpacks to more than {_MOST_COMPRESSED} times its size, as no images do: "
+            "replace it by an intact copy."
+        )

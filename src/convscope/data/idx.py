@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from convscope.catalog import DataEntry
-from convscope.data.archives import DAMAGED, find_archive, open_archive
+from convscope.data.archives import DAMAGED, check_unpacked, find_archive, open_archive
 from convscope.data.imageset import ImageSet
 from convscope.errors import UserError
 from convscope.files import atomic_path
@@ -26,8 +26,6 @@ _TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 _UNSIGNED_BYTE = 8
 _CHUNK = 1 << 20
-_HARMLESS, _MOST_COMPRESSED = 1 << 26, 100
-"""Bytes that any file may unpack to, and by how much larger ones may be compressed: MNIST is to a fifth."""
 
 
 def is_idx_folder(folder: Path) -> bool:
@@ -183,15 +181,11 @@ def _read_elements(file: BinaryIO, path: Path, shape: tuple[int, ...]) -> bytear
     Read piece by piece, never in one request of the announced size: a damaged header may announce more than
     any memory holds, and an archive may unpack to more than its header admits.
     """
-    announced, most = math.prod(shape), max(_HARMLESS, _MOST_COMPRESSED * path.stat().st_size)
+    announced = math.prod(shape)
     elements = bytearray()
     while piece := file.read(min(_CHUNK, announced + 1 - len(elements))):
         elements += piece
-        if len(elements) > most:
-            raise UserError(
-                f"{path} unpacks to more than {_MOST_COMPRESSED} times its size, as no images do: "
-                "replace it by an intact copy."
-            )
+        check_unpacked(path, len(elements))
     if len(elements) != announced:
         found = f"only {len(elements)} are there" if len(elements) < announced else "more follow"
         raise UserError(

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from convscope.catalog import DataArchive, DataEntry, DataFile
-from convscope.data.archives import DAMAGED, find_archive, open_archive
+from convscope.data.archives import DAMAGED, check_unpacked, find_archive, open_archive
 from convscope.data.debian import has_tools, unpack_package
 from convscope.data.unpacking import unpack
 from convscope.downloads import Progress, Unavailable, data_directory, download, file_digest
@@ -255,7 +255,10 @@ def _unpack(archive: Path, file: DataFile, folder: Path) -> None:
 def _pieces(archive: Path) -> Iterator[bytes]:
     try:
         with open_archive(archive) as stream:
+            count = 0
             while piece := stream.read(_CHUNK):
+                count += len(piece)
+                check_unpacked(archive, count)
                 yield piece
     except DAMAGED as error:
         raise UserError(f"cannot read {archive}: {error}; replace it by an intact copy.") from error
