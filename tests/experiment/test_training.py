@@ -20,7 +20,7 @@ from convscope.experiment import resume, session, train
 from convscope.experiment.session import Session
 from convscope.experiment.training import Plan
 from convscope.runs import Run
-from convscope.training.checkpoint import load_state, load_weights
+from convscope.training.checkpoint import load_state, load_weights, save_state
 from convscope.training.loop import Diverged, Interrupted
 from convscope.training.state import BatchRecord, EpochRecord
 
@@ -307,6 +307,28 @@ def test_a_run_under_way_is_not_trained_twice(setting: Config, tmp_path: Path) -
     run = Run.open("shared", tmp_path)
     with run.training(), pytest.raises(UserError, match="shared is being trained by process"):
         resume(run)
+    assert resume(run).status == "finished"
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_checkpoint_with_anything_else_in_it_is_refused(setting: Config, tmp_path: Path) -> None:
+    """Written with its checksum, as by a hostile hand."""
+    watcher = Watcher(1)
+    with pytest.raises(Interrupted):
+        train(setting, runs_dir=tmp_path, name="shared", observers=[watcher], interrupted=watcher.interrupted)
+    run = Run.open("shared", tmp_path)
+    good = load_state(run.last_state)
+    wrong: tuple[object, ...] = ("text", 3, [], {}, {"cpu": torch.zeros(3)}, [{}], None)
+    changed = [good | {key: value} for key in good for value in wrong if type(value) is not type(good[key]) or value]
+    # The scaler is at work in float16 alone, and else reads nothing.
+    changed = [state for state in changed if not (isinstance(state["scaler"], dict) and state["scaler"])]
+    changed += [good | {"position": good["position"] | {key: "text"}} for key in good["position"]]
+    changed += [good | {"model": dict.fromkeys(good["model"], value)} for value in wrong]
+    for state in changed:
+        save_state(run.last_state, state)
+        with pytest.raises(UserError, match=r"last\.pt|the saved state"):
+            resume(run)
+    save_state(run.last_state, good)
     assert resume(run).status == "finished"
 
 

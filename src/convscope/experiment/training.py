@@ -20,12 +20,21 @@ from convscope.experiment.features import what_to_train
 from convscope.experiment.results import evaluate_split
 from convscope.experiment.session import Session
 from convscope.runs import Run, RunExists, start_time
+from convscope.shapes import misfit
 from convscope.training.averaging import build_averaging
 from convscope.training.checkpoint import DiskCheckpoints, load_state
 from convscope.training.environment import environment
 from convscope.training.loop import Diverged, Interrupted, Listener, fit
 from convscope.training.state import BatchRecord, EpochRecord
 from convscope.training.stopping import EarlyStopping
+
+CHECKPOINT = {
+    **dict.fromkeys(("model", "optimizer", "schedule", "scaler", "averaging", "stopping", "random"), dict),
+    "position": {"epoch": int, "step": int, "seconds": float, "images": int},
+    "history": [dict],
+    "header": {"train_images": int, "preprocessing": dict},
+}
+"""What checkpoints/last.pt holds; see `TrainState.state_dict` and `Session.header`."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +129,11 @@ def _load(run: Run, *, data_dir: Path | None, progress: Progress | None) -> tupl
     # Sums are taken in another order on another number of threads, and then differ in their last bits.
     threads = run.config().threads or run.environment().get("threads")
     config = replace(run.config(), threads=threads)
+    if state is not None and (problem := misfit(state, CHECKPOINT)):
+        raise UserError(
+            f"{run.last_state} is not what a training saves there ({problem}): restore it from a copy, or train anew "
+            f"with `convscope train --config`."
+        )
     checkpoint = (state or {}).get("header")
     session = Session.prepare(config, data_dir=data_dir, progress=progress, checkpoint=checkpoint)
     if state is not None and _shapes(state["model"]) != _shapes(session.model.state_dict()):
@@ -237,8 +251,8 @@ def _finish(run: Run, session: Session, rows: list[dict[str, Any]], seconds: flo
     )
 
 
-def _shapes(state: dict[str, Tensor]) -> dict[str, torch.Size]:
-    return {name: tensor.shape for name, tensor in state.items()}
+def _shapes(state: dict[str, Any]) -> dict[str, torch.Size | None]:
+    return {name: value.shape if isinstance(value, Tensor) else None for name, value in state.items()}
 
 
 class _HistoryWriter:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn, optim
 
+from convscope.errors import UserError
 from convscope.training.averaging import Averaging
 from convscope.training.runtime import Runtime
 from convscope.training.schedules import Schedule
@@ -101,7 +102,17 @@ class TrainState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Go on from a saved state; a UserError when it is of another training, or of none."""
+        try:
+            self._load(state)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+            reason = next(iter(str(error).splitlines()), "")
+            raise UserError(
+                f"the saved state does not fit this training ({type(error).__name__}: {reason}): restore the "
+                "checkpoint from a copy, or train anew."
+            ) from error
+
+    def _load(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
