@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from convscope.config import Config
-from convscope.doctor.watch import EVERY, Watch
+from convscope.doctor.watch.listener import EVERY, Watch
 from convscope.experiment import Plan
 from convscope.experiment.session import Session
 from convscope.runs import Run
@@ -79,7 +79,7 @@ def measure(model: str, precision: str, *, looks: int) -> Iterator[Figure]:
     state = TrainState(
         session.model, session.optimizer, session.schedule, session.runtime, NoAverage(session.model), EarlyStopping()
     )
-    with tempfile.TemporaryDirectory() as folder, patch("convscope.doctor.watch.EVERY", OFTEN):
+    with tempfile.TemporaryDirectory() as folder, patch("convscope.doctor.watch.listener.EVERY", OFTEN):
         plan = Plan(
             run=Run(Path(folder)),
             config=config,

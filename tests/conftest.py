@@ -152,3 +152,14 @@ def refusing_address(monkeypatch: pytest.MonkeyPatch) -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{probe.getsockname()[1]}/"
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the drawing, which takes most of the time of a small command."""
+    from convscope import plots
+    from convscope.files import write_text
+
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: write_text(path, "a picture"))
+    for name in ("curves", "confusion_matrix", "prediction_grid", "sample_strip", "class_distribution", "mean_images"):
+        monkeypatch.setattr(plots, name, lambda *arguments, **keywords: None)

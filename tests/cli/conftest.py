@@ -120,14 +120,3 @@ def run_path(trained: tuple[Path, Outcome], place: Path) -> Path:
     """A copy of the trained run, at `runs/first` in the working directory, to do with as one likes."""
     shutil.copytree(trained[0], place / "runs" / "first")
     return Path("runs") / "first"
-
-
-@pytest.fixture
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the drawing, which takes most of the time of a small command."""
-    from convscope import plots
-    from convscope.files import write_text
-
-    monkeypatch.setattr(plots, "save_figure", lambda figure, path: write_text(path, "a picture"))
-    for name in ("curves", "confusion_matrix", "prediction_grid", "sample_strip", "class_distribution", "mean_images"):
-        monkeypatch.setattr(plots, name, lambda *arguments, **keywords: None)

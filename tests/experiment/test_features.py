@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from convscope import Batches, Config, Preprocessing, Run, Splits, build_model, plots, resume, train
+from convscope import Batches, Config, Preprocessing, Run, Splits, build_model, resume, train
 from convscope.experiment import features, session
 from convscope.experiment.features import FeatureBatches, trains_head_alone, what_to_train
 from convscope.experiment.session import Session
@@ -17,9 +17,7 @@ from convscope.training.loop import Interrupted
 STEPS = 6  # an epoch: 540 images in batches of 100
 
 
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plots, "save_figure", lambda figure, path: None)
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.fixture

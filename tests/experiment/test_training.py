@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import torch
 
-from convscope import plots
 from convscope.config import Config
 from convscope.errors import UserError
 from convscope.experiment import resume, session, train
@@ -78,12 +77,6 @@ def setting(fashion_slice: Path) -> Config:
 @pytest.fixture(scope="module")
 def uninterrupted(setting: Config, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return train(setting, runs_dir=tmp_path_factory.mktemp("runs"), name="whole")
-
-
-@pytest.fixture
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the drawing, which takes most of the time of so small a training."""
-    monkeypatch.setattr(plots, "save_figure", lambda figure, path: None)
 
 
 def assert_same_bits(first: Any, second: Any, place: str = "state") -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from convscope import Config, Predictor, Preprocessing, Run, Splits, build_model, evaluate, plots, resume, train
+from convscope import Config, Predictor, Preprocessing, Run, Splits, build_model, evaluate, resume, train
 from convscope.data import write_idx
 from convscope.errors import UserError
 from convscope.experiment.session import Session
@@ -21,9 +21,7 @@ HIDDEN = {"hidden": 8}
 PREPARED = Preprocessing(size=28, channels=1, mean=(0.25,), std=(0.5,), border=0.125, decode_size=28, resize="pad")
 
 
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plots, "save_figure", lambda figure, path: None)
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from convscope.config import Config
-from convscope.doctor.depth import LayerHealth
 from convscope.doctor.findings import Finding
 from convscope.doctor.training import TrainingReport
+from convscope.doctor.training.depth import LayerHealth
 from convscope.errors import ConvscopeError
 from convscope.report import write_training_page
 

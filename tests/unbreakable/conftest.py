@@ -17,9 +17,7 @@ from typing import Any, Literal
 import pytest
 import torch
 
-from convscope import plots
 from convscope.cli.main import main
-from convscope.files import write_text
 from convscope.runs import Run
 from convscope.training.checkpoint import load_state, load_weights
 
@@ -205,14 +203,6 @@ def command(
         return Outcome(status, *(path.read_text(encoding="utf-8") for path in streams))
 
     return run
-
-
-@pytest.fixture
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the drawing, which takes most of the time of so small a training; its files are written."""
-    monkeypatch.setattr(plots, "save_figure", lambda figure, path: write_text(path, "a picture"))
-    for name in ("curves", "confusion_matrix", "prediction_grid"):
-        monkeypatch.setattr(plots, name, lambda *arguments, **keywords: None)
 
 
 @dataclass(frozen=True)

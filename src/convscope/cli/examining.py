@@ -75,7 +75,7 @@ def examine_training(argv: list[str]) -> None:
 def _say_training(report: "TrainingReport") -> None:
     """The findings, the layers in short, and what the training will take."""
     from convscope.cli.console import console, plain_table
-    from convscope.doctor.words import sentences
+    from convscope.doctor.training.words import sentences
 
     print(report.name)
     for line in in_short(report.findings):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from convscope import plots
-from convscope.doctor.words import sentences
+from convscope.doctor.training.words import sentences
 from convscope.report.page import write_page
 
 if TYPE_CHECKING:  # for its name alone
