@@ -53,7 +53,7 @@ def test_where_no_rate_will_do_the_words_say_so() -> None:
     assert all(word in finding.remedy for word in ("vgg11_bn", "adamw", "--warmup-epochs 1"))
     bare = replace(config, model="alexnet", optimizer="adam", schedule="one-cycle")
     (finding,) = find_wrong_rate(bare, LEARNT, ends(0.1, CHANCE), [ends(0.01, CHANCE)], CHANCE, by_heart=False)
-    assert finding.remedy == "Try a smaller rate, --lr 0.01."
+    assert finding.remedy == "Try a smaller learning rate, --lr 0.01."
     assert "range test suggests" in finding.what
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from convscope.catalog import MODELS
 from convscope.config import Config
 from convscope.doctor.findings import Finding
+from convscope.doctor.guessing import ways_out
 from convscope.doctor.training.depth import LayerHealth
 from convscope.training.lr_finder import RateTest
 
@@ -76,7 +76,7 @@ def find_wrong_rate(
             if by_heart
             else "The network gives nearly the same answer to all images. Its gradients then nearly vanish, and epochs "
             "may go by before it gets away, if it ever does.",
-            remedy=f"Try {'; or '.join(_ways_out(config))}.",
+            remedy=f"Try {'; or '.join(ways_out(config))}.",
         )
         return
     gain, possible = guessing - own.end, guessing - best.end
@@ -102,19 +102,6 @@ def find_wrong_rate(
             why="So small steps get there too, but a training of this length does not.",
             remedy=f"Give --lr {best.rate:.2g}.",
         )
-
-
-def _ways_out(config: Config) -> Iterator[str]:
-    """What lets a network learn that does not, most promising first."""
-    if f"{config.model}_bn" in MODELS:
-        yield f"the network {config.model}_bn, whose norms keep the gradients alive"
-    if config.optimizer == "sgd":
-        # Where gradients nearly vanish sgd's steps do so too, and a smaller rate makes them smaller still.
-        yield "--optimizer adamw --lr 0.0005, whose steps do not shrink with the gradients"
-    else:
-        yield f"a smaller rate, --lr {config.lr / 10:g}"
-    if not config.warmup_epochs and config.schedule != "one-cycle":  # which warms up by itself
-        yield "a warm-up, --warmup-epochs 1"
 
 
 def decay_share(layers: Sequence[LayerHealth], config: Config) -> float:

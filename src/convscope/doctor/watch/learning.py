@@ -1,6 +1,6 @@
 """Alarms about what comes of the training: nothing, or what holds for the training images alone."""
 
-from convscope.catalog import MODELS
+from convscope.doctor.guessing import ways_out
 from convscope.doctor.watch.alarms import NEAR, Alarm, Evidence
 
 VANISHED = 1e-3
@@ -38,7 +38,7 @@ def stuck(evidence: Evidence) -> Alarm | None:
     known = f"the loss, {evidence.loss:.3f}, is that of guessing among {evidence.classes} classes"
     weights = evidence.now.weights
     first, last = (w.gradient / w.norm if w.norm else 0.0 for w in (weights[0], weights[-1])) if weights else (1.0, 1.0)
-    remedy = f"try {'; or '.join(remedies(evidence))}"
+    remedy = f"try {'; or '.join(ways_out(evidence.config))}"
     if len(weights) > 1 and first < VANISHED * last:
         return evidence.alarm(
             "vanishing gradients",
@@ -51,20 +51,6 @@ def stuck(evidence: Evidence) -> Alarm | None:
         f"{known}: the network knows nothing of the images, and that may last for epochs",
         remedy,
     )
-
-
-def remedies(evidence: Evidence) -> list[str]:
-    """What helps a network that gives all images the same answer, most promising first."""
-    config, words = evidence.config, []
-    if f"{config.model}_bn" in MODELS:
-        words.append(f"the network {config.model}_bn, whose norms keep the gradients alive")
-    if config.optimizer == "sgd":
-        # Where gradients nearly vanish sgd's steps do so too, and a smaller rate makes them smaller still.
-        words.append("--optimizer adamw --lr 0.001, whose steps do not shrink with the gradients")
-    words.append(f"a smaller learning rate, --lr {config.lr / 10:g}")
-    if not config.warmup_epochs and config.schedule != "one-cycle":  # which warms up by itself
-        words.append("a warm-up, --warmup-epochs 1")
-    return words
 
 
 def labels_disagree(evidence: Evidence) -> Alarm | None:
