@@ -22,7 +22,7 @@ CHANCE = math.log(10)
 
 def measures(*, norm: float = 1.0, gradient: float = 0.1, moved: float = 1e-3, lr: float = 0.1) -> Measures:
     """Two layers, each with these figures."""
-    weights = tuple(Weights(layer, norm, gradient, moved) for layer in ("conv", "output"))
+    weights = tuple(Weights(layer, norm, gradient, moved, usual=norm) for layer in ("conv", "output"))
     passed = Passed(pixel_mean=0.0, pixel_std=1.0, least=-2.0, odd_sum=3.0)
     return Measures(lr=lr, weights=weights, cut_off=(), silent={"act": 0.1}, passed=passed)
 
@@ -179,9 +179,9 @@ def test_pixels_as_they_are_in_the_file() -> None:
 
 
 def test_layers_that_cannot_learn() -> None:
-    zero = replace(HEALTHY.now, weights=(Weights("conv", 0.0, 0.0, 0.0), HEALTHY.now.weights[1]))
+    zero = replace(HEALTHY.now, weights=(Weights("conv", 0.0, 0.0, 0.0, usual=1.0), HEALTHY.now.weights[1]))
     assert kinds(replace(HEALTHY, now=zero)) == ["zeroed layer"]
-    recovering = replace(HEALTHY.now, weights=(Weights("conv", 0.0, 0.1, 0.0), HEALTHY.now.weights[1]))
+    recovering = replace(HEALTHY.now, weights=(Weights("conv", 0.0, 0.1, 0.0, usual=1.0), HEALTHY.now.weights[1]))
     assert kinds(replace(HEALTHY, now=recovering)) == []
     cut = replace(HEALTHY.now, cut_off=("conv", "norm"))
     assert kinds(replace(HEALTHY, before=cut, now=cut)) == ["layers without gradient"]

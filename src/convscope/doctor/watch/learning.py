@@ -1,8 +1,10 @@
 """Alarms about what comes of the training: nothing, or what holds for the training images alone."""
 
 from convscope.doctor.guessing import ways_out
-from convscope.doctor.watch.alarms import NEAR, Alarm, Evidence
+from convscope.doctor.watch.alarms import NEAR, Alarm, Evidence, median
 
+SMALL = 0.2
+"""Norm of the weights at the start against He et al.'s rule, below which signals and gradients die out with depth."""
 VANISHED = 1e-3
 """Gradient of the first layer against that of the last, each as a share of its weights; a tenth is usual."""
 UNRELATED = 1.5
@@ -40,6 +42,10 @@ def stuck(evidence: Evidence) -> Alarm | None:
     first, last = (w.gradient / w.norm if w.norm else 0.0 for w in (weights[0], weights[-1])) if weights else (1.0, 1.0)
     remedy = f"try {'; or '.join(ways_out(evidence.config))}"
     if len(weights) > 1 and first < VANISHED * last:
+        drawn = median([w.norm / w.usual for w in evidence.start.weights])
+        if drawn < SMALL:
+            known += f"; most weights were drawn smaller than by He et al.'s rule, {drawn:.1g} times as large"
+            remedy = f"draw them by that rule (nn.init.kaiming_normal_), as Convscope's networks do; and {remedy}"
         return evidence.alarm(
             "vanishing gradients",
             f"{known}, and hardly a gradient reaches the first layer: {first:.1g} of its weights at "

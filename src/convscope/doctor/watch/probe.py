@@ -31,6 +31,9 @@ class Weights:
     """Norm of the gradient, after clipping."""
     moved: float
     """How far the step moved them, as a share of `norm`."""
+    usual: float
+    """The norm that He et al.'s rule gives them at the start (arXiv 1502.01852, §2.2): their variance is 2 over the
+    number of inputs, so that the sum of their squares is about twice the number of outputs."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,11 @@ class Probe:
         for handle in self._handles:
             handle.remove()
         spared = {parameter for module in resting for parameter in module.parameters()}
-        layers = []
+        layers = {}
         tensors = {f"silent {name}": (total <= 0).float().mean() for name, total in self._sums.items()} | self._passed
         for layer, weight in _weights(model):
             if weight.grad is not None and weight not in spared:
-                layers.append(layer)
+                layers[layer] = weight
                 before = self._before[layer]
                 tensors[f"norm {layer}"] = weight.norm()
                 tensors[f"gradient {layer}"] = weight.grad.norm()
@@ -106,8 +109,14 @@ class Probe:
         return Measures(
             lr=lr,
             weights=tuple(
-                Weights(layer, numbers[f"norm {layer}"], numbers[f"gradient {layer}"], numbers[f"moved {layer}"])
-                for layer in layers
+                Weights(
+                    layer=layer,
+                    norm=numbers[f"norm {layer}"],
+                    gradient=numbers[f"gradient {layer}"],
+                    moved=numbers[f"moved {layer}"],
+                    usual=(2 * len(weight)) ** 0.5,
+                )
+                for layer, weight in layers.items()
             ),
             cut_off=tuple(dict.fromkeys(name.rpartition(".")[0] for name in cut_off)),
             silent={name: numbers[f"silent {name}"] for name in self._sums},
