@@ -179,3 +179,12 @@ def test_damage_gives_a_sentence_or_files(
     except ConvscopeError as error:
         assert str(archive) in str(error)
     assert {path.name for path in folder.iterdir()} <= {name, "target"}
+
+
+def test_a_zip_file_with_a_nameless_member(tmp_path: Path) -> None:
+    """Found by the fuzzer: Python 3.11 asks a name without letters for its last one."""
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo(""), "text")
+        archive.writestr("wanted/file", "text")
+    unpack(tmp_path / "archive.zip", "wanted", tmp_path / "target", most_bytes=100_000)
+    assert [path.name for path in (tmp_path / "target").iterdir()] == ["file"]

@@ -82,7 +82,7 @@ def _members(file: BinaryIO) -> Iterator[tuple[str, bool, _Open]]:
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as opened:
             for entry in opened.infolist():
-                if not entry.is_dir():
+                if not entry.filename.endswith("/"):  # is_dir() trips over a name without letters
                     # The upper half holds Unix's mode, which says what is no ordinary file; other systems leave it 0.
                     kind = stat.S_IFMT(entry.external_attr >> 16)
                     yield entry.filename, kind in (0, stat.S_IFREG), partial(opened.open, entry)
