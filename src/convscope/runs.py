@@ -272,7 +272,7 @@ class Run:
         write_text(self.path / "history.csv", text.getvalue())
 
     def alarms(self) -> list[dict[str, Any]] | None:
-        """What the doctor raised alarm about (see `doctor.alarms.Alarm`); None when it did not look on."""
+        """What the doctor raised alarm about (see `doctor.watch.alarms.Alarm`); None when it did not look on."""
         if not (self.path / "alarms.json").exists():
             return None
         alarms = self._read_known("alarms.json", {"alarms": [ALARM]}, partial=False)["alarms"]

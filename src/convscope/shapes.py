@@ -29,7 +29,7 @@ METRICS = {"status": str, "host": str, "pid": int, "train": REPORT, **RESULTS}
 ENVIRONMENT = {"started": str, "versions": dict, "threads": int}
 """What environment.json may hold, as far as it is computed with."""
 ALARM = {**dict.fromkeys(("kind", "what", "remedy", "over"), str), **dict.fromkeys(("epoch", "step"), int)}
-"""One of the list in alarms.json, see `doctor.alarms.Alarm`."""
+"""One of the list in alarms.json, see `doctor.watch.alarms.Alarm`."""
 
 
 def read_json(path: Path) -> Any:

@@ -316,6 +316,7 @@ def test_a_checkpoint_with_anything_else_in_it_is_refused(setting: Config, tmp_p
     # The scaler is at work in float16 alone, and else reads nothing.
     changed = [state for state in changed if not (isinstance(state["scaler"], dict) and state["scaler"])]
     changed += [good | {"position": good["position"] | {key: "text"}} for key in good["position"]]
+    changed += [good | {"position": good["position"] | {key: -1}} for key in ("epoch", "step")]
     changed += [good | {"model": dict.fromkeys(good["model"], value)} for value in wrong]
     for state in changed:
         save_state(run.last_state, state)

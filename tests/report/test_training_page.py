@@ -64,7 +64,7 @@ def written(folder: Path, *findings: Finding, name: str = "linear", **changes: o
 
 def test_everything_is_on_the_page(tmp_path: Path) -> None:  # R-F2, R-A4, R-C6
     finding = Finding(
-        kind="dead units", severity="severe", what="one layer is dead.", why="It is.", remedy="Revive it."
+        kind="dead ReLUs", severity="severe", what="one layer is dead.", why="It is.", remedy="Revive it."
     )
     page = written(tmp_path, finding)
     words = ["linear on fashion-mnist", "One layer is dead.", "Revive it.", "so 0.012 is suggested", "no number at 0.5"]

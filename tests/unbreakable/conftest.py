@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import re
+import resource
 import signal
 import sys
 import warnings
@@ -275,3 +276,19 @@ def whole(training: Callable[[Path], Training], tmp_path: Path) -> Training:
 def make_faults() -> Callable[..., Faults]:
     """Makes the faults of one command; the folders in which operations count come first."""
     return lambda *folders, **fault: Faults(folders, **fault)
+
+
+@pytest.fixture
+def largest_file() -> Callable[[int], contextlib.AbstractContextManager[None]]:
+    """Lets the system refuse to make files longer than so many bytes, for as long as the context lasts."""
+
+    @contextlib.contextmanager
+    def limit(size: int) -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limit

@@ -3,14 +3,12 @@
 import gzip
 import io
 import random
-import resource
 import signal
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import md5
 from pathlib import Path
@@ -134,21 +132,10 @@ def test_a_second_process_waits_and_touches_nothing_of_the_first(
     assert names(tmp_path) == COMPLETE[entry.layout]
 
 
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """Let the system refuse to make files longer than so many bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @pytest.mark.parametrize("entry", [FOLDER, FILES], ids=["folder", "files"])
 @pytest.mark.parametrize("room", [0, 100_000])
 def test_no_room_is_told_as_such_and_not_as_a_fault_of_the_server(
-    entry: DataEntry, room: int, published: Callable[..., Any], tmp_path: Path
+    entry: DataEntry, room: int, published: Callable[..., Any], largest_file: Callable[..., Any], tmp_path: Path
 ) -> None:
     entry, mirror = published(entry)
     entry = replace(entry, addresses=(mirror.address, mirror.address))
@@ -163,7 +150,7 @@ def test_no_room_is_told_as_such_and_not_as_a_fault_of_the_server(
     assert names(tmp_path) == COMPLETE[entry.layout]
 
 
-def test_no_room_to_unpack(tmp_path: Path) -> None:
+def test_no_room_to_unpack(largest_file: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "batches.tar.gz").write_bytes(TAR)
     with largest_file(100_000), pytest.raises(ConvscopeError, match=r"cannot unpack .* \(File too large\): free some"):
         fetch(FOLDER, tmp_path)

@@ -4,7 +4,6 @@ What stands in for faults in test_faults.py does not see what libraries write by
 """
 
 import os
-import resource
 import shutil
 import subprocess
 import tempfile
@@ -78,20 +77,13 @@ def test_photos_are_decoded_when_there_is_room(
     assert len(load_photos(photo_folder, size=16, data_dir=data_dir).decoded.files) == 90
 
 
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """Let the system refuse to make files longer than so many bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @pytest.mark.parametrize("size", [0, 100, 1_000, 5_000, 31_000, 60_000, 95_000])
 def test_a_file_of_which_only_a_part_can_be_written(
-    size: int, training: Callable[[Path], Training], whole: Training, tmp_path: Path
+    size: int,
+    training: Callable[[Path], Training],
+    whole: Training,
+    largest_file: Callable[..., Any],
+    tmp_path: Path,
 ) -> None:
     disturbed = training(tmp_path / "runs")
     with largest_file(size):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from convscope.cli.examining import examine_training, in_short
+from convscope.cli.doctor_training import examine_training, in_short
 from convscope.cli.flags import read_flags
 from convscope.errors import UserError
 from convscope.runs import Run

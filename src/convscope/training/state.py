@@ -125,3 +125,5 @@ class TrainState:
         self.seconds, self.images = position["seconds"], position["images"]
         self.sums = position["sums"].to(self.runtime.device)
         self.history = [EpochRecord(**record) for record in state["history"]]
+        if self.epoch != len(self.history) + 1 or self.step < 0:
+            raise ValueError(f"epoch {self.epoch}, step {self.step} after {len(self.history)} epochs")

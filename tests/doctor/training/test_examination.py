@@ -116,7 +116,7 @@ def huge_last_layer(session: Session) -> Session:
         (softmax_before_the_loss, "softmax before the loss", "probabilities"),
         (frozen, "frozen by mistake", "block1.conv, block2.conv"),
         (forgotten_by_the_optimizer, "frozen by mistake", "block1.conv, block2.conv"),
-        (dead, "dead units", "block1.act, block2.act"),
+        (dead, "dead ReLUs", "block1.act, block2.act"),
         (detached, "no gradient", "block1.conv, block2.conv"),
         (huge_last_layer, "first loss too high", "2.3"),
     ],

@@ -169,10 +169,10 @@ def test_answers_that_are_probabilities() -> None:
 
 
 def test_pixels_as_they_are_in_the_file() -> None:
-    assert kinds(passing(HEALTHY, pixel_mean=72.0, pixel_std=90.0)) == ["inputs not normalised"]
+    assert kinds(passing(HEALTHY, pixel_mean=72.0, pixel_std=90.0)) == ["images not normalised"]
     # From 0 to 1: what `--scaling unit` asks for, and standardising does not give.
     unit = passing(HEALTHY, pixel_mean=0.29, pixel_std=0.35)
-    assert kinds(replace(unit, start=replace(unit.now))) == ["inputs not normalised"]
+    assert kinds(replace(unit, start=replace(unit.now))) == ["images not normalised"]
     for config in (replace(unit.config, scaling="unit"), replace(unit.config, pretrained="imagenet")):
         assert kinds(replace(unit, config=config)) == []
     assert kinds(passing(HEALTHY, pixel_mean=-0.2, pixel_std=0.7)) == []
@@ -184,7 +184,7 @@ def test_layers_that_cannot_learn() -> None:
     recovering = replace(HEALTHY.now, weights=(Weights("conv", 0.0, 0.1, 0.0, usual=1.0), HEALTHY.now.weights[1]))
     assert kinds(replace(HEALTHY, now=recovering)) == []
     cut = replace(HEALTHY.now, cut_off=("conv", "norm"))
-    assert kinds(replace(HEALTHY, before=cut, now=cut)) == ["layers without gradient"]
+    assert kinds(replace(HEALTHY, before=cut, now=cut)) == ["no gradient"]
     assert kinds(replace(HEALTHY, evaluated_in_training=("norm",))) == ["evaluation in training mode"]
     dead = replace(
         STALLED, now=replace(HEALTHY.now, silent={"act": 1.0}), before=replace(HEALTHY.now, silent={"act": 1.0})

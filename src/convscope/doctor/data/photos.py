@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -108,32 +109,30 @@ def find_modes(subject: Subject, files: Sequence[DecodedFile]) -> Iterator[Findi
         if (shares := _shares(torch.tensor([other == mode for other in modes]), labels, len(subject.classes)))
         and max(shares) - min(shares) > APART
     }
+    finding = Finding(
+        kind="mixed kinds of photos",
+        severity="note",
+        what=f"the photos are of several kinds: {listed}.",
+        why="All are brought to the same channels: grey is repeated, transparent ground becomes white. A network "
+        "may learn the difference where one class has more of a kind.",
+        remedy="Nothing, if the kinds occur in all classes and in all uses to come; else convert them.",
+        count=len(odd),
+        share=len(odd) / len(files),
+        examples=tuple((subject.example(index, modes[index]),) for index in odd[:PICTURES]),
+    )
     if telling:
         mode, shares = next(iter(telling.items()))
         most, least = (subject.classes[shares.index(pick(shares))] for pick in (max, min))
-        yield Finding(
+        finding = replace(
+            finding,
             kind="kind of photo tells the class",
             severity="severe",
             what=f"{max(shares):.0%} of the photos of {most} are {mode}, but {min(shares):.0%} of those of {least}.",
             why="A network takes the easiest way: it will learn this difference instead of what the photos show, and "
             "fail on photos that do not have it.",
             remedy="Bring all photos to the same kind, for example all to grey, or take both classes from one source.",
-            count=len(odd),
-            share=len(odd) / len(files),
-            examples=tuple((subject.example(index, modes[index]),) for index in odd[:PICTURES]),
         )
-    else:
-        yield Finding(
-            kind="mixed kinds of photos",
-            severity="note",
-            what=f"the photos are of several kinds: {listed}.",
-            why="All are brought to the same channels: grey is repeated, transparent ground becomes white. A network "
-            "may learn the difference where one class has more of a kind.",
-            remedy="Nothing, if the kinds occur in all classes and in all uses to come; else convert them.",
-            count=len(odd),
-            share=len(odd) / len(files),
-            examples=tuple((subject.example(index, modes[index]),) for index in odd[:PICTURES]),
-        )
+    yield finding
 
 
 def _ratio(file: DecodedFile) -> float:

@@ -149,7 +149,7 @@ def _weigh(layer: nn.Module, before: Tensor | None, optimizer: optim.Optimizer) 
     if before is None:
         return {}
     groups = {id(parameter): group for group in optimizer.param_groups for parameter in group["params"]}
-    weight: nn.Parameter = layer.weight  # type: ignore[assignment]
+    weight = layer.get_parameter("weight")
     group = groups.get(id(weight), {"weight_decay": 0.0})
     size = float(before.norm())
     pull = 0.0 if weight.grad is None else float(weight.grad.norm())

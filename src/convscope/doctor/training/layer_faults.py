@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from convscope.doctor.findings import Finding
+from convscope.doctor.findings import Finding, Severity
 from convscope.doctor.training.depth import LayerHealth
 from convscope.numbers import counted
 
@@ -55,7 +55,7 @@ def find_wrong_layers(
         yield _finding(
             dead,
             [layer for layer in layers if layer.dead is not None],
-            kind="dead units",
+            kind="dead ReLUs",
             what=f"gave 0 for every image in at least {min(layer.dead or 0.0 for layer in dead):.0%} of the units.",
             why="A ReLU passes no gradient back where it is 0, so what is 0 for every image stays so.",
             remedy="Set the biases before them to 0 (nn.init.zeros_), lower the learning rate if they died in "
@@ -116,15 +116,24 @@ def _find_wrong_gradients(layers: Sequence[LayerHealth]) -> Iterator[Finding]:
 
 
 def _finding(
-    concerned: Sequence[LayerHealth], among: Sequence[LayerHealth], *, severity: str = "severe", what: str, **words: str
+    concerned: Sequence[LayerHealth],
+    among: Sequence[LayerHealth],
+    *,
+    kind: str,
+    severity: Severity = "severe",
+    what: str,
+    why: str,
+    remedy: str,
 ) -> Finding:
     """A finding about layers, which it names."""
     names = ", ".join(layer.name for layer in concerned[:_SHOWN])
     more = f" and {len(concerned) - _SHOWN:,} more" if len(concerned) > _SHOWN else ""
     return Finding(
-        severity="warning" if severity == "warning" else "severe",
+        kind=kind,
+        severity=severity,
         what=f"{counted(len(concerned), 'layer')} ({names}{more}) {what}",
+        why=why,
+        remedy=remedy,
         count=len(concerned),
         share=len(concerned) / len(among),
-        **words,  # type: ignore[arg-type]
     )

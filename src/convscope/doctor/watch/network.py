@@ -1,5 +1,7 @@
 """Alarms about the network and what is put into it: faults that are there from the first step, whatever the rates."""
 
+import math
+
 from convscope.doctor.watch.alarms import NEAR, Alarm, Evidence, listed
 
 FAR_MEAN, FAR_STD = 5.0, 5.0
@@ -59,7 +61,7 @@ def cut_off(evidence: Evidence) -> Alarm | None:
     if not layers or layers != evidence.before.cut_off:
         return None
     return evidence.alarm(
-        "layers without gradient",
+        "no gradient",
         f"{listed(layers)}: no gradient reaches {'it' if len(layers) == 1 else 'them'}, though the setting freezes "
         f"nothing there: the weights stay as they were drawn",
         "let them learn: set requires_grad of their parameters, and look for a detach() or no_grad() behind them",
@@ -79,14 +81,14 @@ def wrong_scaling(evidence: Evidence) -> Alarm | None:
         and all(
             abs(m.passed.pixel_mean) > OFF_MEAN or not LOW_STD <= m.passed.pixel_std <= HIGH_STD
             for m in (evidence.start, evidence.before, evidence.now)
-            if m.passed.pixel_std == m.passed.pixel_std  # NaN: the images did not go through the network
+            if not math.isnan(m.passed.pixel_std)  # as where the images did not go through the network
         )
     )
-    if not far and not (off and std == std and evidence.now is not evidence.start):
+    if not far and not (off and not math.isnan(std) and evidence.now is not evidence.start):
         return None
     meant = "about 0 and 1" if by_own else "near 0 and below 5"
     return evidence.alarm(
-        "inputs not normalised",
+        "images not normalised",
         f"the images reach the network with mean {mean:.3g} and deviation {std:.3g}, where {meant} were meant: steps "
         f"that suit such inputs suit no other layer",
         "divide the images by 255 and standardise them by the training images' mean and deviation, as the setting "
