@@ -84,6 +84,7 @@ configs = st.builds(
     precision=st.sampled_from(["auto", "float32", "bfloat16", "float16"]),
     threads=st.none() | st.integers(1, 4096),
     checkpoint_every=st.none() | positive,
+    snapshots=st.booleans(),
 )
 
 

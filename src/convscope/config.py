@@ -127,6 +127,8 @@ class Config:
     """CPU threads; as many as PyTorch finds cores by default."""
     checkpoint_every: float | None = None
     """Minutes between checkpoints within an epoch; only at the end of each epoch by default."""
+    snapshots: bool = False
+    """Keep the weights of every epoch, and those it begins with, so that `convscope explore` shows filters forming."""
 
     def __post_init__(self) -> None:
         """Refuse values outside their range, whether they come from flags, a file or Python."""

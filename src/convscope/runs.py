@@ -8,6 +8,7 @@ runs/NAME/config.yaml                   the setting; `convscope train --config` 
          predictions.npz                logits and labels of the test split
          checkpoints/best.safetensors   the weights with the lowest validation loss
          checkpoints/last.pt            everything to resume from
+         checkpoints/epoch-0001.safetensors   the weights after each epoch, and before the first, if asked for
          figures/*.png
          report.html
 """
@@ -164,6 +165,11 @@ class Run:
     def last_state(self) -> Path:
         """Everything to resume from."""
         return self.path / "checkpoints" / "last.pt"
+
+    def snapshots(self) -> dict[int, Path]:
+        """The weights after each epoch for which they were kept; 0 for those it began with."""
+        paths = sorted(self.last_state.parent.glob("epoch-*.safetensors"))
+        return {int(path.stem[6:]): path for path in paths if path.stem[6:].isdecimal()}
 
     @property
     def figures(self) -> Path:

@@ -182,6 +182,7 @@ def test_every_flag_reaches_the_setting(command: Command, fashion_slice: Path) -
         "threads": 1,
         "dropout": 0.2,
         "checkpoint_every": 0.001,
+        "snapshots": True,
     }
     words: list[object] = []
     for name, value in flags.items():

@@ -18,6 +18,7 @@ from convscope.errors import UserError
 from convscope.experiment import resume, session, train
 from convscope.experiment.session import Session
 from convscope.experiment.training import Plan
+from convscope.predict import Predictor
 from convscope.runs import Run
 from convscope.training.checkpoint import load_state, load_weights, save_state
 from convscope.training.loop import Diverged, Interrupted
@@ -359,3 +360,25 @@ def test_a_setting_changed_to_another_network_cannot_be_resumed(setting: Config,
     with pytest.raises(UserError, match=r"another network than .*config\.yaml says"):
         resume(run)
     assert run.status == "interrupted"
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_snapshots_hold_the_weights_of_every_epoch_and_change_nothing(
+    setting: Config, uninterrupted: Run, tmp_path: Path
+) -> None:
+    # R-F1
+    watcher = Watcher(STEPS + 2)
+    setting = replace(setting, snapshots=True)
+    with pytest.raises(Interrupted):
+        train(setting, runs_dir=tmp_path, name="kept", observers=[watcher], interrupted=watcher.interrupted)
+    run = Run.open("kept", tmp_path)
+    assert list(run.snapshots()) == [0, 1]
+    resume(run)
+    assert_same_runs(run, uninterrupted)
+    snapshots = run.snapshots()
+    assert list(snapshots) == list(range(setting.epochs + 1))
+    weights = {epoch: Predictor.from_weights(path).model.state_dict() for epoch, path in snapshots.items()}
+    best = load_weights(run.best_weights)[0]
+    assert_same_bits(weights[run.results()["best_epoch"]], best)
+    assert not any(torch.equal(weights[0][name], best[name]) for name in best if name.endswith("weight"))
+    assert uninterrupted.snapshots() == {}

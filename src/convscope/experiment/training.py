@@ -197,7 +197,10 @@ def _train(
             runtime=session.runtime,
             epochs=config.epochs,
             checkpoints=DiskCheckpoints(
-                run.best_weights.parent, header=session.header(), every_minutes=config.checkpoint_every
+                run.best_weights.parent,
+                header=session.header(),
+                every_minutes=config.checkpoint_every,
+                snapshots=config.snapshots,
             ),
             label_smoothing=config.label_smoothing,
             clip_norm=config.clip_norm,

@@ -122,6 +122,9 @@ class MemoryCheckpoints:
         """Give `model` the weights kept."""
         model.load_state_dict(self._best)
 
+    def save_snapshot(self, model: nn.Module, epoch: int) -> None:
+        """Memory is for the best weights alone."""
+
     def save_last(self, state: dict[str, Any]) -> None:
         """A training in memory cannot be resumed."""
 
@@ -131,12 +134,15 @@ class MemoryCheckpoints:
 
 
 class DiskCheckpoints:
-    """Keeps `best.safetensors` and `last.pt` in a directory."""
+    """Keeps `best.safetensors`, `last.pt` and, with `snapshots`, `epoch-0001.safetensors` and so on in a directory."""
 
-    def __init__(self, directory: Path, *, header: dict[str, Any], every_minutes: float | None = None) -> None:
-        """`header` goes into both files; between epochs the state is saved every so many minutes, or never."""
+    def __init__(
+        self, directory: Path, *, header: dict[str, Any], every_minutes: float | None = None, snapshots: bool = False
+    ) -> None:
+        """`header` goes into all files; between epochs the state is saved every so many minutes, or never."""
         self.best, self.last = directory / "best.safetensors", directory / "last.pt"
         self._header = header
+        self._snapshots = snapshots
         self._period = None if every_minutes is None else 60 * every_minutes
         self._saved = time.monotonic()
 
@@ -147,6 +153,11 @@ class DiskCheckpoints:
     def load_best(self, model: nn.Module) -> None:
         """Give `model` the weights written."""
         model.load_state_dict(load_weights(self.best)[0])
+
+    def save_snapshot(self, model: nn.Module, epoch: int) -> None:
+        """Write the weights with the header, if snapshots are kept."""
+        if self._snapshots:
+            save_weights(self.best.with_name(f"epoch-{epoch:04d}.safetensors"), model.state_dict(), self._header)
 
     def save_last(self, state: dict[str, Any]) -> None:
         """Write everything that decides the next step."""

@@ -42,6 +42,9 @@ class Checkpoints(Protocol):
     def load_best(self, model: nn.Module) -> None:
         """Give `model` those weights."""
 
+    def save_snapshot(self, model: nn.Module, epoch: int) -> None:
+        """Keep the weights after `epoch` epochs, if every epoch's are wanted."""
+
     def save_last(self, state: dict[str, Any]) -> None:
         """Keep everything that decides the next step."""
 
@@ -91,6 +94,8 @@ def fit(
     state = TrainState(model, optimizer, schedule, runtime, averaging or NoAverage(model), stopping or EarlyStopping())
     if resume_from is not None:
         state.load_state_dict(resume_from)
+    if (state.epoch, state.step) == (1, 0):
+        checkpoints.save_snapshot(state.averaging.model, 0)
     checkpoints.save_last(state.state_dict())
 
     while state.epoch <= epochs and not state.stopping.should_stop:
@@ -110,6 +115,7 @@ def fit(
         schedule.observe(record.val_loss)
         if state.stopping.observe(state.epoch, record.val_loss):
             checkpoints.save_best(state.averaging.model)
+        checkpoints.save_snapshot(state.averaging.model, state.epoch)
         state.end_epoch(record)
         checkpoints.save_last(state.state_dict())
         for listener in listeners:

@@ -1,0 +1,1 @@
+"""The explorer: a page on which one clicks through a trained network, down to the arithmetic of one pixel."""
