@@ -3,7 +3,7 @@
 import io
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +17,12 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from convscope.catalog import WEIGHTS
-from convscope.data import ImageSet, Splits, load_splits, load_train_test, stratified_split, write_idx
+from convscope.config import Config, Option
+from convscope.data import ImageSet, Preprocessing, Splits, load_splits, load_train_test, stratified_split, write_idx
+from convscope.metrics import classification_report
+from convscope.models import build_model
+from convscope.runs import Run
+from convscope.training.checkpoint import save_weights
 
 # A busy machine is no fault of the code. Continuous integration tries the same examples each time, people new ones.
 settings.register_profile(
@@ -71,6 +76,61 @@ def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "plum" / "cut short.jpg").write_bytes((folder / "plum" / "0.jpg").read_bytes()[:200])
     (folder / "lemon" / "notes.txt").write_text("yellow", encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_run(
+    fashion_slice: Path, fashion_splits: Splits, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Run]:
+    """Makes a run as a training on the slice leaves it behind, but with weights that were never trained.
+
+    `make_run("lenet5", input_size=32)`; keywords that are not named here are options of the network. It was tested if
+    `tested`, and kept snapshots of the epochs in `snapshots`.
+    """
+
+    def run(
+        model: str,
+        *,
+        name: str | None = None,
+        in_channels: int = 1,
+        input_size: int = 28,
+        seed: int = 0,
+        tested: bool = False,
+        snapshots: Sequence[int] = (),
+        **options: Option,
+    ) -> Run:
+        config = Config(
+            data=str(fashion_slice), model=model, input_size=input_size, seed=seed, model_options=options, epochs=1
+        )
+        made = Run.create(tmp_path_factory.mktemp("runs"), name or model, config, {"started": ""})
+        test, classes = fashion_splits.test, fashion_splits.test.classes
+        preprocessing = Preprocessing.for_training(fashion_splits.train, size=input_size, channels=in_channels)
+        shape = {"num_classes": len(classes), "in_channels": in_channels, "input_size": input_size}
+        header = {
+            "model": model,
+            "options": options,
+            "data": config.data,
+            **shape,
+            "classes": list(classes),
+            "train_images": len(fashion_splits.train),
+            "preprocessing": preprocessing.to_dict(),
+        }
+        for epoch in snapshots:
+            network = build_model(model, **shape, seed=seed + 1 + epoch, **options)
+            path = made.best_weights.with_name(f"epoch-{epoch:04}.safetensors")
+            save_weights(path, network.state_dict(), header)
+        network = build_model(model, **shape, seed=seed, **options).eval()
+        save_weights(made.best_weights, network.state_dict(), header)
+        metrics: dict[str, object] = {"status": "finished"}
+        if tested:
+            with torch.no_grad():
+                logits = torch.cat([network(preprocessing(images)) for images in test.pieces(50)]).numpy()
+            made.write_predictions(logits=logits, labels=test.labels.numpy())
+            metrics["test"] = classification_report(logits, test.labels.numpy(), classes)
+        made.write_metrics(metrics)
+        return made
+
+    return run
 
 
 @dataclass
@@ -161,5 +221,6 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     from convscope.files import write_text
 
     monkeypatch.setattr(plots, "save_figure", lambda figure, path: write_text(path, "a picture"))
+    monkeypatch.setattr(plots, "svg", lambda figure: "<svg></svg>")
     for name in ("curves", "confusion_matrix", "prediction_grid", "sample_strip", "class_distribution", "mean_images"):
         monkeypatch.setattr(plots, name, lambda *arguments, **keywords: None)

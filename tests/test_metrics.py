@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from scipy.stats import binomtest
 from sklearn import metrics as oracle
 
 from convscope import metrics
@@ -196,3 +197,42 @@ def test_what_does_not_belong_together_is_refused(logits, labels, classes, words
 def test_outputs_of_a_diverged_network_are_refused(value):
     with pytest.raises(ConvscopeError, match="diverged"):
         metrics.classification_report([[0.0, value]], [0], ["a", "b"])
+
+
+@given(answers())
+@settings(max_examples=50)
+def test_calibration_bins_hold_every_image_once(data):
+    logits, labels = data
+    bins = metrics.calibration_bins(logits, labels)
+    assert sum(row.images for row in bins) == len(labels)
+    assert [row.high for row in bins[:-1]] == [row.low for row in bins[1:]]
+    for row in bins:
+        assert (row.low - 1e-12 <= row.confidence <= row.high + 1e-12) if row.images else row.confidence == 0
+    assert sum(row.images * row.accuracy for row in bins) == pytest.approx((logits.argmax(axis=1) == labels).sum())
+
+
+def judged(first_only, second_only, both=3):
+    """Whether two networks are right, with so many images that one alone or both have right."""
+    first = np.repeat([True, False, True], [first_only, second_only, both])
+    second = np.repeat([False, True, True], [first_only, second_only, both])
+    return first, second
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_mcnemar_is_a_binomial_test_of_the_images_on_which_networks_differ(first_only, second_only):
+    expected = binomtest(first_only, first_only + second_only).pvalue if first_only + second_only else 1.0
+    *counts, p = metrics.mcnemar(*judged(first_only, second_only))
+    assert counts == [first_only, second_only]
+    assert p == pytest.approx(expected, rel=1e-9)
+
+
+def test_mcnemar_has_no_trouble_with_large_counts():
+    assert metrics.mcnemar(*judged(9_800, 10_200))[2] == pytest.approx(binomtest(9_800, 20_000).pvalue, rel=1e-9)
+    assert metrics.mcnemar(*judged(0, 50_000))[2] == 0.0
+
+
+def test_holm_keeps_the_order_and_stays_below_one():
+    # Of three tests the smallest p counts three times, the next twice, and none less than the one before it.
+    assert metrics.holm([0.04, 0.01, 0.015]) == pytest.approx([0.04, 0.03, 0.03])
+    assert metrics.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert metrics.holm([]) == []

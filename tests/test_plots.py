@@ -3,6 +3,8 @@
 import itertools
 import subprocess
 import sys
+from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
@@ -28,6 +30,7 @@ def history(val_losses, rates=None):
             "train_accuracy": 1 - loss / 10,
             "val_accuracy": 1 - loss / 5,
             "lr": rate,
+            "grad_norm": 2 * loss,
         }
         for index, (loss, rate) in enumerate(zip(val_losses, rates, strict=True))
     ]
@@ -50,9 +53,10 @@ def tick_labels(axis):
 
 def test_curves_draw_training_dashed_and_validation_solid():  # R-A7
     figure = plots.curves({"linear": history([3.0, 2.0, 2.5])})
-    loss, accuracy, rate = figure.axes
-    assert [axes.get_title(loc="left") for axes in figure.axes] == ["loss", "accuracy", "learning rate"]
-    assert {axes.get_xlabel() for axes in figure.axes} == {"epoch"}
+    loss, accuracy, rate, norm = figure.axes
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == ["loss", "accuracy", "learning rate", "norm of the gradient"]
+    assert [axes.get_xlabel() for axes in figure.axes] == ["", "", "epoch", "epoch"]
     train, val, best = loss.lines
     assert (train.get_linestyle(), val.get_linestyle()) == ("--", "-")
     assert train.get_xydata().tolist() == [[1, 1.5], [2, 1.0], [3, 1.25]]
@@ -60,6 +64,7 @@ def test_curves_draw_training_dashed_and_validation_solid():  # R-A7
     assert best.get_xydata().tolist() == [[2, 2.0]]
     assert accuracy.lines[2].get_xydata().tolist() == [[2, 0.6]]
     assert [line.get_ydata().tolist() for line in rate.lines] == [[0.001] * 3]
+    assert [line.get_ydata().tolist() for line in norm.lines] == [[6.0, 4.0, 5.0]]  # R-D7
 
 
 def test_each_run_keeps_one_colour_and_the_legend_lies_outside_the_panels():  # R-B6
@@ -113,9 +118,25 @@ def test_a_diverged_run_marks_its_last_good_epoch(tmp_path):
 
 
 def test_a_run_before_its_first_epoch_is_drawn_beside_others_but_not_alone():
-    assert len(plots.curves({"started": [], "run": history([1.0])}).axes) == 3
+    assert len(plots.curves({"started": [], "run": history([1.0])}).axes) == 4
     with pytest.raises(UserError, match="no epochs"):
         plots.curves({"started": []})
+
+
+# Calibration
+
+
+def test_bars_of_reliability_end_at_the_accuracy_and_dots_at_the_confidence():
+    bins = [
+        SimpleNamespace(low=0.0, high=0.5, images=0, confidence=0.0, accuracy=0.0),
+        SimpleNamespace(low=0.5, high=1.0, images=8, confidence=0.9, accuracy=0.75),
+    ]
+    above, below = plots.reliability(bins).axes
+    assert [(bar.get_x(), bar.get_width(), bar.get_height()) for bar in above.patches] == [(0.5, 0.5, 0.75)]
+    diagonal, dots = above.lines
+    assert diagonal.get_xydata().tolist() == [[0, 0], [1, 1]]
+    assert dots.get_xydata().tolist() == [[0.9, 0.9]]
+    assert [bar.get_height() for bar in below.patches] == [1.0]
 
 
 # Confusion matrix -------------------------------------------------------------------------------------------
@@ -303,3 +324,23 @@ def test_drawing_needs_neither_pyplot_nor_torch():
     code = "import sys, convscope.plots, convscope.metrics; print({'matplotlib.pyplot', 'torch'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_drawing_for_a_page_takes_the_colours_of_the_page_and_escapes_names():
+    name = '</g><script>alert("1")</script>'
+    text = plots.svg(plots.curves({name: history([2.0, 1.0])}))
+    assert text == plots.svg(plots.curves({name: history([2.0, 1.0])}))
+    tags = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(text).iter()}
+    assert {"svg", "text", "path"} <= tags
+    assert tags.isdisjoint({"script", "style", "metadata", "image"})
+    assert "var(--ink)" in text and "var(--line)" in text
+    assert "#222222" not in text and "fill: #ffffff" not in text
+    assert '<g id="' not in text
+
+
+@pytest.mark.parametrize("shares", [[0.2, 5.0], [1e-5, 5.0]])
+def test_shares_through_depth_are_labelled_in_plain_numbers(shares):  # R-F2
+    names = ["conv1", "output"]
+    text = plots.svg(plots.through_depth(names, [0.0, 0.1], [1.0, 0.5], shares, [None, 0.1]))
+    assert "mathdefault" not in text
+    assert all(f">{name}<" in text for name in names)

@@ -221,6 +221,23 @@ def test_damaged_predictions(tmp_path: Path) -> None:
         run.predictions()
 
 
+def test_examples_and_facts_of_the_data(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    assert run.data_facts() is None
+    with pytest.raises(UserError, match=r"no examples yet: run `convscope evaluate"):
+        run.examples()
+    arrays = {"images": np.ones((2, 1, 4, 4), dtype=np.uint8), "indices": np.arange(2), "random": np.arange(1)}
+    run.write_examples(**arrays)
+    for name, array in run.examples().items():
+        assert np.array_equal(array, arrays[name])
+    (run.path / "examples.npz").write_bytes(b"PK")
+    with pytest.raises(UserError, match=r"examples\.npz is damaged"):
+        run.examples()
+    run.write_json("data.json", {"classes": ["coat"]})
+    with pytest.raises(UserError, match=r"data\.json is damaged \(it lacks images\)"):
+        run.data_facts()
+
+
 class Trap:
     """Creates a file when it is unpickled."""
 

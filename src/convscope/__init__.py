@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from convscope.models.summary import summarise
     from convscope.predict import Prediction, Predictor
     from convscope.recipes import load_config, load_recipe, recipe_names
-    from convscope.report import write_comparison, write_report
+    from convscope.report import write_comparison, write_comparison_slides, write_report, write_slides
     from convscope.runs import Run, list_runs
     from convscope.training.checkpoint import MemoryCheckpoints
     from convscope.training.loop import fit
@@ -43,7 +43,7 @@ _HOMES = {
     "models.summary": ("summarise",),
     "predict": ("Prediction", "Predictor"),
     "recipes": ("load_config", "load_recipe", "recipe_names"),
-    "report": ("write_comparison", "write_report"),
+    "report": ("write_comparison", "write_comparison_slides", "write_report", "write_slides"),
     "runs": ("Run", "list_runs"),
     "training.checkpoint": ("MemoryCheckpoints",),
     "training.loop": ("fit",),
@@ -87,7 +87,9 @@ __all__ = [
     "summarise",
     "train",
     "write_comparison",
+    "write_comparison_slides",
     "write_report",
+    "write_slides",
 ]
 
 

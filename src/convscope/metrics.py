@@ -7,6 +7,7 @@ Shapes: N images, K classes.
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ NORMAL_95 = 1.959963984540054
 
 PAIRS = 10
 """How many confused pairs a report lists."""
+
+BINS = 15
+"""Of confidence, in which calibration is judged; as many as Guo et al. took."""
 
 
 def classification_report(
@@ -126,20 +130,70 @@ def class_scores(confusion: Integers) -> tuple[Floats, Floats, Floats]:
     return _ratio(correct, predicted), _ratio(correct, true), _ratio(2 * correct, predicted + true)
 
 
-def calibration_error(logits: Floats, labels: Integers, bins: int = 15) -> float:
-    """Expected calibration error (Guo et al. 2017, equation 3): how far confidence and accuracy lie apart.
+@dataclass(frozen=True)
+class Bin:
+    """The images that were answered with about the same confidence; means over none of them are 0."""
 
-    Images are put into bins by the probability of their predicted class; the gap between mean probability and
-    accuracy in each bin is averaged, weighted by its images. 0 means that of the answers given with 80%
-    confidence, 80% are right.
-    """
+    low: float
+    """Confidences of the bin lie above `low` and up to `high`."""
+    high: float
+    images: int
+    confidence: float
+    """Mean probability of the predicted classes."""
+    accuracy: float
+
+
+def calibration_bins(logits: Floats, labels: Integers, bins: int = BINS) -> list[Bin]:
+    """Confidence and accuracy side by side, in bins of equal width (DeGroot and Fienberg 1983; Guo et al. 2017)."""
     confidences = np.exp(log_softmax(logits).max(axis=1))
     correct = logits.argmax(axis=1) == labels
+    edges = np.linspace(0, 1, bins + 1)
     # Bins are open below and closed above, (0, 1/15], (1/15, 2/15], ..., so their inner edges suffice.
-    chosen = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidences, side="left")
-    # (sum of confidences - number correct) is the bin's gap already multiplied by its number of images.
-    gaps = np.bincount(chosen, weights=confidences - correct, minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    chosen = np.searchsorted(edges[1:-1], confidences, side="left")
+    images = np.bincount(chosen, minlength=bins)
+    confidence = _ratio(np.bincount(chosen, weights=confidences, minlength=bins), images)
+    accuracy = _ratio(np.bincount(chosen, weights=correct, minlength=bins), images)
+    columns = (edges[:-1], edges[1:], images, confidence, accuracy)
+    return [Bin(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+
+
+def calibration_error(logits: Floats, labels: Integers, bins: int = BINS) -> float:
+    """Expected calibration error (Guo et al. 2017, equation 3): how far confidence and accuracy lie apart.
+
+    The gap between the two in each of `calibration_bins` is averaged, weighted by its images. 0 means that of the
+    answers given with 80% confidence, 80% are right.
+    """
+    rows = calibration_bins(logits, labels, bins)
+    return sum(row.images * abs(row.confidence - row.accuracy) for row in rows) / len(labels)
+
+
+def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> tuple[int, int, float]:
+    """Whether two networks asked about the same images differ by more than chance (McNemar 1947).
+
+    Takes for each image whether the network was right, (N,) of both. Images on which they agree say nothing about which
+    is better. Of the others each counts for one of the two, and were they equally good, for either with probability
+    one half. So the p-value is that of a fair coin, exact for any number of images: the probability of counts at least
+    as far apart.
+
+    Returns:
+        How many images the first alone has right, how many the second alone, and the two-sided p-value.
+    """
+    first, second = int((first_right & ~second_right).sum()), int((second_right & ~first_right).sum())
+    total, fewer = first + second, min(first, second)
+    # Logarithms of the binomial coefficients C(total, 0), ..., C(total, fewer), each from the one before it.
+    k = np.arange(1, fewer + 1)
+    logs = np.concatenate([[0.0], np.log((total - k + 1) / k).cumsum()])
+    tail = math.exp(np.logaddexp.reduce(logs) - total * math.log(2))
+    return first, second, min(1.0, 2 * tail)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values of several tests, adjusted so that one below 0.05 among them stays rare (Holm 1979)."""
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for place, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
+        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
 
 
 def most_confused(confusion: Integers, classes: Sequence[str], limit: int = PAIRS) -> list[dict[str, Any]]:
@@ -160,8 +214,9 @@ def most_confused(confusion: Integers, classes: Sequence[str], limit: int = PAIR
     ]
 
 
-def _ratio(numerator: Integers, denominator: Integers) -> Floats:
-    return np.divide(numerator, denominator, out=np.zeros(len(numerator)), where=denominator > 0)
+def _ratio(numerator: NDArray[Any], denominator: Integers) -> Floats:
+    ratio: Floats = np.divide(numerator, denominator, out=np.zeros(len(numerator)), where=denominator > 0)
+    return ratio
 
 
 def _checked(logits: ArrayLike, labels: ArrayLike, classes: Sequence[str]) -> tuple[Floats, Integers]:

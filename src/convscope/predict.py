@@ -8,14 +8,18 @@ from typing import Self
 
 import torch
 from PIL.Image import Image
-from torch import Tensor, nn
+from torch import Tensor
 
+from convscope.data.datasets import load_splits
 from convscope.data.decoding import read_square
 from convscope.data.imageset import ImageSet
 from convscope.data.preprocessing import Preprocessing
+from convscope.data.splits import Splits
 from convscope.data.statistics import border_brightness
+from convscope.downloads import Progress
 from convscope.errors import UserError
 from convscope.models import build_model
+from convscope.models.layers import Classifier
 from convscope.runs import Run
 from convscope.training.checkpoint import load_weights
 from convscope.training.runtime import choose_device
@@ -49,7 +53,7 @@ class Predictor:
     """A trained model together with the preprocessing and the class names that belong to it."""
 
     def __init__(
-        self, model: nn.Module, preprocessing: Preprocessing, classes: tuple[str, ...], device: torch.device
+        self, model: Classifier, preprocessing: Preprocessing, classes: tuple[str, ...], device: torch.device
     ) -> None:
         """Take a trained model; it moves to `device` and into evaluation mode."""
         self.model = model.to(device).eval()
@@ -157,14 +161,46 @@ class Predictor:
             yield source, self.preprocessing(pixels[None]), warning
 
 
-def _warning(pixels: Tensor, training_border: float, inverted: bool) -> str | None:
+def splits_of(
+    run: Run, predictor: Predictor, *, data_dir: Path | None = None, progress: Progress | None = None
+) -> Splits:
+    """The data set of a run, divided as for its training.
+
+    Raises:
+        UserError: it has other classes than the run was trained for; otherwise as for `data.load_splits`.
+    """
+    config = run.config()
+    splits = load_splits(
+        config.data,
+        val_share=config.val_share,
+        test_share=config.test_share,
+        seed=config.split_seed,
+        size=predictor.preprocessing.decode_size,
+        resize=config.resize,
+        data_dir=data_dir,
+        progress=progress,
+    )
+    if splits.train.classes != predictor.classes:
+        raise UserError(
+            f"the data set {config.data} has other classes than the run was trained for: "
+            f"give the data it was trained on with --data-dir."
+        )
+    return splits
+
+
+def _warning(pixels: Tensor, training_border: float, exchanged: bool) -> str | None:
     """Compare an image (C, H, W) with what the model was trained on; None when nothing speaks against it."""
     if pixels.amin() == pixels.amax():
         return "the image has the same brightness everywhere, so there is nothing in it to recognise."
+    if not inverted(pixels, training_border):
+        return None
+    training = "light on dark" if training_border < 0.5 else "dark on light"
+    remedy = "leave --invert out" if exchanged else "--invert exchanges light and dark"
+    return f"the training images are {training}, and here it is the other way round: {remedy}."
+
+
+def inverted(pixels: Tensor, training_border: float) -> bool:
+    """Whether an image uint8 (C, H, W) looks like the negative of the training images."""
     border = border_brightness(ImageSet(pixels[None], torch.tensor([0]), ("the image",)))
     distance, inverted_distance = abs(border - training_border), abs(1 - border - training_border)
-    if distance <= _FAR or distance - inverted_distance <= _NEARER:
-        return None
-    training = "light on dark" if border > training_border else "dark on light"
-    remedy = "leave --invert out" if inverted else "--invert exchanges light and dark"
-    return f"the training images are {training}, and here it is the other way round: {remedy}."
+    return distance > _FAR and distance - inverted_distance > _NEARER

@@ -2,10 +2,12 @@
 
 runs/NAME/config.yaml                   the setting; `convscope train --config` with it repeats the run
          environment.json               versions, device, CPU, threads, start
+         data.json                      classes, images of each split, how they are prepared
          history.csv                    a row an epoch
          alarms.json                    what the doctor raised alarm about while it was trained, unless left out
          metrics.json                   status and final figures, per class too
          predictions.npz                logits and labels of the test split
+         examples.npz                   some of its images, small, for the report
          checkpoints/best.safetensors   the weights with the lowest validation loss
          checkpoints/last.pt            everything to resume from
          checkpoints/epoch-0001.safetensors   the weights after each epoch, and before the first, if asked for
@@ -30,7 +32,7 @@ from convscope.config import Config
 from convscope.errors import ConvscopeError, UserError
 from convscope.files import TEMPORARY, atomic_path, is_locked, locked, write_text
 from convscope.recipes import load_config
-from convscope.shapes import ALARM, ENVIRONMENT, METRICS, REPORT, RESULTS, misfit, read_json
+from convscope.shapes import ALARM, DATA_FACTS, ENVIRONMENT, METRICS, REPORT, RESULTS, misfit, read_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,6 +59,8 @@ INTEGER_COLUMNS = {"epoch"}
 
 _MOST_PREDICTIONS = 1 << 32
 """Bytes that predictions.npz may unpack to: a million images of a thousand classes."""
+_MOST_EXAMPLES = 1 << 26
+"""Bytes that examples.npz may unpack to: three times what is ever written there."""
 
 _BEGINNING = {"environment.json", "metrics.json"}
 """What is in a run directory before its config.yaml."""
@@ -184,6 +188,12 @@ class Run:
         """Versions, device, CPU and threads at the time of the run."""
         return self._read_known("environment.json", ENVIRONMENT)
 
+    def data_facts(self) -> dict[str, Any] | None:
+        """What is known of the data (see `experiment.results.data_facts`); None in a run from before that was kept."""
+        if not (self.path / "data.json").exists():
+            return None
+        return self._read_known("data.json", DATA_FACTS, partial=False)
+
     def metrics(self) -> dict[str, Any]:
         """Status and, once finished, the final figures."""
         return self._read_known("metrics.json", METRICS)
@@ -290,26 +300,40 @@ class Run:
 
     def predictions(self) -> dict[str, "np.ndarray[Any, Any]"]:
         """`logits` float32 (N, classes) and `labels` (N,) of the test split."""
-        import numpy as np
-
-        path = self.path / "predictions.npz"
-        try:
-            with path.open("rb") as file:
-                size = sum(member.file_size for member in zipfile.ZipFile(file).infolist())
-                if size > _MOST_PREDICTIONS:
-                    raise ValueError(f"it unpacks to {size:,} bytes")
-                with np.load(file, allow_pickle=False) as arrays:
-                    return {name: arrays[name] for name in ("logits", "labels")}
-        except FileNotFoundError as error:
-            raise UserError(f"{self.path} has no predictions yet: run `convscope evaluate {self.path}`.") from error
-        except Exception as error:  # a damaged archive makes NumPy and zipfile stumble in a dozen ways
-            raise UserError(f"{path} is damaged ({error}): run `convscope evaluate {self.path}`.") from error
+        return self._read_arrays("predictions.npz", ("logits", "labels"), at_most=_MOST_PREDICTIONS)
 
     def write_predictions(self, **arrays: "np.ndarray[Any, Any]") -> None:
         """Replace predictions.npz."""
+        self._write_arrays("predictions.npz", arrays)
+
+    def examples(self) -> dict[str, "np.ndarray[Any, Any]"]:
+        """Small images of the test split, uint8 (K, C, H, W), and their `indices` in it (K,); `random`: of some."""
+        return self._read_arrays("examples.npz", ("images", "indices", "random"), at_most=_MOST_EXAMPLES)
+
+    def write_examples(self, **arrays: "np.ndarray[Any, Any]") -> None:
+        """Replace examples.npz."""
+        self._write_arrays("examples.npz", arrays)
+
+    def _read_arrays(self, name: str, keys: tuple[str, ...], *, at_most: int) -> dict[str, "np.ndarray[Any, Any]"]:
         import numpy as np
 
-        with atomic_path(self.path / "predictions.npz") as path:
+        path = self.path / name
+        try:
+            with path.open("rb") as file:
+                size = sum(member.file_size for member in zipfile.ZipFile(file).infolist())
+                if size > at_most:
+                    raise ValueError(f"it unpacks to {size:,} bytes")
+                with np.load(file, allow_pickle=False) as arrays:
+                    return {key: arrays[key] for key in keys}
+        except FileNotFoundError as error:
+            raise UserError(f"{self.path} has no {path.stem} yet: run `convscope evaluate {self.path}`.") from error
+        except Exception as error:  # a damaged archive makes NumPy and zipfile stumble in a dozen ways
+            raise UserError(f"{path} is damaged ({error}): run `convscope evaluate {self.path}`.") from error
+
+    def _write_arrays(self, name: str, arrays: dict[str, "np.ndarray[Any, Any]"]) -> None:
+        import numpy as np
+
+        with atomic_path(self.path / name) as path:
             np.savez_compressed(path, allow_pickle=False, **arrays)
 
     def read_json(self, name: str) -> dict[str, Any]:

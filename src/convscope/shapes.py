@@ -28,6 +28,20 @@ METRICS = {"status": str, "host": str, "pid": int, "train": REPORT, **RESULTS}
 """What metrics.json may hold."""
 ENVIRONMENT = {"started": str, "versions": dict, "threads": int}
 """What environment.json may hold, as far as it is computed with."""
+DATA_FACTS = {
+    "classes": [str],
+    "images": {"train": int, "val": int, "test": int},
+    "train_images_per_class": [int],
+    "image_shape": [int],
+    "preprocessing": {
+        **dict.fromkeys(("size", "channels", "decode_size"), int),
+        "mean": [float],
+        "std": [float],
+        "border": float,
+        "resize": str,
+    },
+}
+"""What data.json holds, see `experiment.results.data_facts`."""
 ALARM = {**dict.fromkeys(("kind", "what", "remedy", "over"), str), **dict.fromkeys(("epoch", "step"), int)}
 """One of the list in alarms.json, see `doctor.watch.alarms.Alarm`."""
 

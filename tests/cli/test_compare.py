@@ -86,6 +86,8 @@ def test_runs_that_exist(command: Command, run_path: Path) -> None:
         done = command("compare", *names)
         assert done.status == 0, done.err
         assert list(table(done.out)) == ["model", "linear (lr 0.002)", "linear (lr 0.1)"]
+        # One network, copied: there is no image on which the two differ.
+        assert "\nThe difference could be chance: linear (lr 0.002) alone is right on 0 images, " in done.out
     assert len(list(Path("runs/comparisons").iterdir())) == 3
 
 

@@ -24,6 +24,9 @@ from convscope.experiment.weights import find_source
 from convscope.models.pretrained import fit_weights, read_weights
 from convscope.predict import Predictor
 from convscope.recipes import load_config
+from convscope.report.answers import answers_of
+from convscope.report.network import layers_of
+from convscope.report.words import data_words
 from convscope.runs import Run
 from convscope.training.checkpoint import load_state, load_weights, save_weights
 
@@ -135,6 +138,20 @@ def _of_run(name: str) -> Callable[[Path], Path]:
     return lambda folder: samples.run(folder).path / name
 
 
+def _describe_data(path: Path) -> None:
+    run = Run(path.parent)
+    facts = run.data_facts()
+    assert facts is not None
+    data_words(facts)
+    layers_of(run.config(), facts)
+
+
+def _ask_again(path: Path) -> None:
+    answers = answers_of(Run(path.parent), samples.CLASSES)
+    assert answers is not None
+    answers.cells()
+
+
 def _show_run(path: Path) -> None:
     """Whatever the commands read, weights apart; with `--debug` errors come through."""
     runs_dir = next(parent.parent for parent in path.parents if parent.name == "run")
@@ -202,7 +219,9 @@ READERS = {
         Reader("environment.json", _show_run, prepare=_of_run("environment.json"), json=True),
         Reader("alarms.json", _show_run, prepare=_of_run("alarms.json"), json=True),
         Reader("history.csv", _show_run, prepare=_of_run("history.csv")),
-        Reader("predictions.npz", lambda path: Run(path.parent).predictions(), prepare=_of_run("predictions.npz")),
+        Reader("data.json", _describe_data, prepare=_of_run("data.json"), json=True),
+        Reader("predictions.npz", _ask_again, prepare=_of_run("predictions.npz")),
+        Reader("examples.npz", _ask_again, prepare=_of_run("examples.npz")),
         Reader("weights", load_weights, lambda: [samples.weights()]),
         Reader("weights, forged", _use_weights, lambda: [samples.weights()], seal=_forged),
         Reader(

@@ -183,6 +183,14 @@ def run(runs_dir: Path) -> Run:
     kinds = {str: "text", int: 1, float: 0.5, bool: True, dict: {}}
     made.write_alarms([{key: kinds.get(kind, 1) for key, kind in ALARM.items()}])
     made.write_predictions(logits=np.zeros((3, 2), np.float32), labels=np.zeros(3, np.int64))
+    made.write_examples(images=np.zeros((2, 1, 4, 4), np.uint8), indices=np.arange(2), random=np.arange(1))
+    made.write_json(
+        "data.json",
+        {
+            **{"classes": list(CLASSES), "images": {"train": 5, "val": 2, "test": 3}, "image_shape": [1, 8, 8]},
+            **{"train_images_per_class": [2, 3], "preprocessing": HEADER["preprocessing"]},
+        },
+    )
     made.best_weights.parent.mkdir()
     made.best_weights.write_bytes(weights())
     return made

@@ -147,13 +147,14 @@ def test_a_name_in_an_archive_that_fills_the_memory(kind: bytes, tmp_path: Path)
         unpack(tmp_path / "bomb.tar.gz", "wanted", tmp_path / "target", most_bytes=MEBIBYTE)
 
 
-def test_predictions_that_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["predictions", "examples"])
+def test_arrays_that_fill_the_memory(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = samples.run(tmp_path)
-    monkeypatch.setattr(runs, "_MOST_PREDICTIONS", MEBIBYTE)
-    with zipfile.ZipFile(run.path / "predictions.npz", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("logits.npy", bytes(2 * MEBIBYTE))
+    monkeypatch.setattr(runs, f"_MOST_{name.upper()}", MEBIBYTE)
+    with zipfile.ZipFile(run.path / f"{name}.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("images.npy", bytes(2 * MEBIBYTE))
     with pytest.raises(UserError, match="it unpacks to 2,097,152 bytes"):
-        run.predictions()
+        getattr(run, name)()
 
 
 def test_predictions_that_announce_too_much(tmp_path: Path) -> None:

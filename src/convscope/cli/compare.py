@@ -17,7 +17,7 @@ from convscope.runs import Run
 class Compare(Settings):
     """Train several networks on one data set (same split, same seed, same setting), or take runs that exist.
 
-    Prints a table and draws one figure with all curves.
+    Prints a table, says of two whether they differ by more than chance, and draws one figure with all curves.
 
     $ convscope compare fashion-mnist linear tinyvgg tinyvgg_bn --epochs 5
     $ convscope compare fashion-mnist-mini linear lenet5 --epochs 3 --seeds 3
@@ -59,6 +59,7 @@ def main(argv: list[str]) -> int:
     from convscope.experiment import compare_runs, compare_settings
     from convscope.models import takes_option
     from convscope.report import write_comparison, write_report
+    from convscope.report.pairs import pairs_of
     from convscope.training.loop import Interrupted
 
     if runs is None:
@@ -88,7 +89,9 @@ def main(argv: list[str]) -> int:
             write_report(run)
     else:
         comparison = compare_runs(runs, runs_dir=flags.runs_dir)
-    say_comparison(comparison, write_comparison(comparison.path, comparison.rows, comparison.figure, comparison.runs))
+    pairs, _ = pairs_of(comparison)
+    # Of two networks there is one thing to say; what there is to say of more is on the page.
+    say_comparison(comparison, pairs[0].verdict if len(pairs) == 1 else "", write_comparison(comparison))
     return 0
 
 

@@ -6,16 +6,18 @@ import sys
 import time
 from collections import Counter
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from convscope.experiment import Plan
-from convscope.experiment.session import Session
 from convscope.numbers import counted, duration
-from convscope.training.state import BatchRecord, EpochRecord
+
+if TYPE_CHECKING:
+    from convscope.experiment import Plan
+    from convscope.experiment.session import Session
+    from convscope.training.state import BatchRecord, EpochRecord
 
 COLUMNS = ("epoch", "train loss", "train acc", "val loss", "val acc", "lr", "images/s", "time left")
 WIDTHS = (7, 10, 9, 8, 7, 8, 8, 10)
@@ -55,7 +57,7 @@ class Progress:
     ) -> None:
         self._bar.stop()
 
-    def on_start(self, plan: Plan, session: Session) -> None:
+    def on_start(self, plan: "Plan", session: "Session") -> None:
         """Say what is trained, and print the head of the table."""
         self.plan, self._seconds, self._epochs_done = plan, 0.0, 0
         config = plan.config
@@ -90,7 +92,7 @@ class Progress:
             self._console.print(f"resuming in epoch {plan.first_epoch}")
         self._row(COLUMNS)
 
-    def on_batch(self, record: BatchRecord) -> None:
+    def on_batch(self, record: "BatchRecord") -> None:
         """Move the bar, at most ten times a second; print the line asked for."""
         if self._log_every and record.step % self._log_every == 0:
             self._console.print(
@@ -111,7 +113,7 @@ class Progress:
             visible=True,
         )
 
-    def on_epoch(self, record: EpochRecord) -> None:
+    def on_epoch(self, record: "EpochRecord") -> None:
         """Print the epoch's row."""
         assert self.plan is not None
         epochs = self.plan.config.epochs

@@ -34,9 +34,11 @@ def scores(report: Mapping[str, Any]) -> str:
     )
 
 
-def say_comparison(comparison: Comparison, report: Path) -> None:
-    """The table of a comparison, and where everything lies."""
+def say_comparison(comparison: Comparison, verdict: str, report: Path) -> None:
+    """The table of a comparison, what it comes to, and where everything lies."""
     console().print(_table(comparison.rows))
+    if verdict:
+        print(verdict)
     print(f"curves {comparison.figure}, report {report}")
     for run in comparison.runs:
         print(f"confusion matrix {run.figures / 'confusion.png'}")

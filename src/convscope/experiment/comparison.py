@@ -51,6 +51,17 @@ class Comparison:
     """The directory with curves.png and comparison.csv."""
     rows: tuple[Row, ...]
     runs: tuple[Run, ...]
+    row_of: tuple[int, ...]
+    """The place in `rows` of each of the runs."""
+
+    @property
+    def labels(self) -> list[str]:
+        """Names for the runs: that of the row, and the seed where the row has several."""
+        rows = [self.rows[place] for place in self.row_of]
+        return [
+            row.label if row.seeds == 1 else f"{row.label}, seed {run.config().seed}"
+            for row, run in zip(rows, self.runs, strict=True)
+        ]
 
     @property
     def figure(self) -> Path:
@@ -120,12 +131,9 @@ def compare_runs(runs: Sequence[Run], *, runs_dir: Path = Path("runs")) -> Compa
     rows = [_row(label, group) for label, group in zip(labels, groups.values(), strict=True)]
 
     path = runs_dir / "comparisons" / datetime.now().strftime("%Y%m%d-%H%M%S-%f")
-    comparison = Comparison(path, tuple(rows), tuple(runs))
-    histories = {
-        label if len(group) == 1 else f"{label}, seed {run.config().seed}": run.history()
-        for label, group in zip(labels, groups.values(), strict=True)
-        for run in group
-    }
+    row_of = {run.path: place for place, group in enumerate(groups.values()) for run in group}
+    comparison = Comparison(path, tuple(rows), tuple(runs), tuple(row_of[run.path] for run in runs))
+    histories = {label: run.history() for label, run in zip(comparison.labels, runs, strict=True)}
     plots.save_figure(plots.curves(histories), comparison.figure)
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=[field.name for field in fields(Row)])

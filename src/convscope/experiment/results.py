@@ -5,14 +5,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from convscope import plots
-from convscope.data import Batches, ImageSet, Preprocessing, Splits, load_splits
+from convscope.data import Batches, ImageSet, Preprocessing, Splits, class_counts
 from convscope.errors import UserError
 from convscope.experiment.session import images_at_once, must_stream
 from convscope.metrics import classification_report, log_softmax
-from convscope.predict import Predictor
+from convscope.predict import Predictor, splits_of
 from convscope.runs import Run
 from convscope.training.evaluate import predict_logits
 from convscope.training.runtime import Runtime
@@ -20,6 +21,12 @@ from convscope.training.runtime import Runtime
 SPLITS = ("train", "val", "test")
 GRID = 32
 """Images in the grid of predictions, and at most in that of mistakes."""
+PER_CELL = 12
+"""Images at most that are kept of a cell of the confusion matrix."""
+MOST_EXAMPLES = 1600
+"""Images at most that are kept of all cells; a report with them all stays below 5 MB."""
+EXAMPLE_SIZE = 64
+"""Pixels of the longer side of a kept image, at most."""
 
 
 def evaluate(
@@ -37,23 +44,11 @@ def evaluate(
         raise UserError(f"there is no split '{split}': choose one of {', '.join(SPLITS)}.")
     config, status = run.config(), run.metrics().get("status")
     predictor = Predictor.from_run(run)
-    splits = load_splits(
-        config.data,
-        val_share=config.val_share,
-        test_share=config.test_share,
-        seed=config.split_seed,
-        size=predictor.preprocessing.decode_size,
-        resize=config.resize,
-        data_dir=data_dir,
-    )
-    if splits.train.classes != predictor.classes:
-        raise UserError(
-            f"the data set {config.data} has other classes than the run was trained for: "
-            f"give the data it was trained on with --data-dir."
-        )
+    splits = splits_of(run, predictor, data_dir=data_dir)
     runtime = Runtime.choose(device, config.precision, config.threads)
     model = runtime.prepare(predictor.model)
     report = evaluate_split(run, split, splits, model, predictor.preprocessing, runtime, top_k=top_k)
+    run.write_json("data.json", data_facts(splits, predictor.preprocessing))
     if not run.add_metrics({split: report}, status=status):
         # A training began or ended meanwhile, and may have left other weights: what stays here is about those.
         return evaluate(run, split, device=device, data_dir=data_dir, top_k=top_k)
@@ -71,7 +66,7 @@ def evaluate_split(
     top_k: int = 5,
     draw: bool = True,
 ) -> dict[str, Any]:
-    """The report on one split; draws its pictures if asked to, and for the test split writes predictions.npz."""
+    """The report on one split; draws its pictures if asked to; of the test split it keeps predictions and examples."""
     image_set: ImageSet = getattr(splits, split)
     batches = Batches(
         image_set,
@@ -84,9 +79,61 @@ def evaluate_split(
     report = classification_report(logits, labels, image_set.classes, top_k=top_k)
     if split == "test":
         run.write_predictions(logits=logits, labels=labels)
+        run.write_examples(**_examples(image_set, logits, labels))
     if draw:
         _draw(run.figures, "" if split == "test" else f"-{split}", image_set, logits, labels, report)
     return report
+
+
+def data_facts(splits: Splits, preprocessing: Preprocessing) -> dict[str, Any]:
+    """What a report says about the data, in plain JSON types; it reads no test image."""
+    return {
+        "classes": list(splits.train.classes),
+        "images": {split: len(getattr(splits, split)) for split in SPLITS},
+        "train_images_per_class": class_counts(splits.train),
+        "image_shape": list(splits.train.shape),
+        "preprocessing": preprocessing.to_dict(),
+    }
+
+
+def choose_examples(labels: Any, predictions: Any, confidences: Any) -> Any:
+    """Which images to keep: of each cell of the confusion matrix those answered with the most confidence, (K,)."""
+    # Cell by cell, and in each the most confident first.
+    order = np.lexsort((-confidences, predictions, labels))
+    changes = (np.diff(labels[order]) != 0) | (np.diff(predictions[order]) != 0)
+    starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
+    sizes = np.diff(np.concatenate([starts, [len(order)]]))
+    ranks = np.arange(len(order)) - np.repeat(starts, sizes)
+    # Where there are too many cells, none goes without its first image before another has its second.
+    fair = np.argsort(ranks, kind="stable")
+    return order[fair][ranks[fair] < PER_CELL][:MOST_EXAMPLES]
+
+
+def _examples(image_set: ImageSet, logits: Any, labels: Any) -> dict[str, Any]:
+    """What examples.npz holds: of every cell, the worst mistakes, and some drawn at random, the same for every run."""
+    probabilities = np.exp(log_softmax(logits))
+    predictions, confidences = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    random = np.random.default_rng(0).permutation(len(labels))[:GRID]
+    chosen = (random, _worst(labels, predictions, confidences), choose_examples(labels, predictions, confidences))
+    indices = np.unique(np.concatenate(chosen))
+    pieces = [_small(image_set.take(piece)) for piece in torch.split(torch.from_numpy(indices), 256)]
+    return {"images": torch.cat(pieces).numpy(), "indices": indices, "random": random}
+
+
+def _small(images: Tensor) -> Tensor:
+    """Images uint8 (N, C, H, W) with sides of at most EXAMPLE_SIZE."""
+    height, width = images.shape[2:]
+    scale = EXAMPLE_SIZE / max(height, width)
+    if scale >= 1:
+        return images
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    return F.interpolate(images, size=size, mode="bilinear", antialias=True)
+
+
+def _worst(labels: Any, predictions: Any, confidences: Any) -> Any:
+    """The mistakes that the network was surest of, at most GRID, the surest first."""
+    mistakes = np.flatnonzero(predictions != labels)
+    return mistakes[np.argsort(-confidences[mistakes], kind="stable")][:GRID]
 
 
 def _draw(figures: Path, suffix: str, image_set: ImageSet, logits: Any, labels: Any, report: dict[str, Any]) -> None:
@@ -109,8 +156,8 @@ def _draw(figures: Path, suffix: str, image_set: ImageSet, logits: Any, labels: 
 
     # The same images for every run on this split, so that runs can be compared by eye.
     draw_grid(np.random.default_rng(0).permutation(len(labels))[:GRID], "predictions")
-    mistakes = np.flatnonzero(predictions != labels)
-    if len(mistakes):
-        draw_grid(mistakes[np.argsort(-confidences[mistakes], kind="stable")][:GRID], "mistakes")
+    worst = _worst(labels, predictions, confidences)
+    if len(worst):
+        draw_grid(worst, "mistakes")
     else:
         (figures / f"mistakes{suffix}.png").unlink(missing_ok=True)

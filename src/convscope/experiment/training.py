@@ -17,7 +17,7 @@ from convscope.data import Skipped, class_counts
 from convscope.downloads import Progress
 from convscope.errors import ConvscopeError, UserError
 from convscope.experiment.features import what_to_train
-from convscope.experiment.results import evaluate_split
+from convscope.experiment.results import data_facts, evaluate_split
 from convscope.experiment.session import Session
 from convscope.runs import Run, RunExists, start_time
 from convscope.shapes import misfit
@@ -181,6 +181,7 @@ def _train(
         ),
     )
     run.write_metrics({"status": "running"})
+    run.write_json("data.json", data_facts(session.splits, session.preprocessing))
     for observer in observers:
         observer.on_start(plan, session)
     torch.manual_seed(config.seed)  # dropout draws from PyTorch's own generator

@@ -4,6 +4,7 @@ A rule walks through a network, draws the weights of every layer it knows and re
 last line of a constructor.
 """
 
+from collections.abc import Iterator
 from typing import Literal, TypeVar
 
 from torch import nn
@@ -21,13 +22,13 @@ def kaiming(network: Network, fan: Literal["fan_out", "fan_in"] = "fan_out") -> 
     layer all classes are about equally likely, and the first loss is the ln(num_classes) of ignorance.
     Biases: zero. Norms keep PyTorch's start, scale one and shift zero: at first they only normalise.
     """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode=fan, nonlinearity="relu")
-        elif isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=0.01)
-        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
-            nn.init.zeros_(module.bias)
+    for layer in _to_draw(network):
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode=fan, nonlinearity="relu")
+        else:
+            nn.init.normal_(layer.weight, std=0.01)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
     return network
 
 
@@ -39,9 +40,18 @@ def glorot(network: Network) -> Network:
     difficulty of training deep feedforward neural networks, AISTATS 2010, §4.2.1, equation 16). Biases:
     zero.
     """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.xavier_uniform_(module.weight)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+    for layer in _to_draw(network):
+        nn.init.xavier_uniform_(layer.weight)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
     return network
+
+
+def _to_draw(network: nn.Module) -> Iterator[nn.Conv2d | nn.Linear]:
+    """The layers with weights, but for those on the `meta` device: they have no values.
+
+    To draw nothing for them PyTorch would import its compiler, which takes a second.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear) and not module.weight.is_meta:
+            yield module

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from convscope.plots.style import LOOK, MUTED, PALETTE
 
@@ -81,6 +82,9 @@ def through_depth(
     _draw_shares(below, gradients, _BLUE, "o", "gradient")
     _draw_shares(below, updates, _RED, "x", "first update")
     below.set(title="gradient and first update, as shares of the weight", yscale="log")
+    # Plain numbers rather than powers of ten with raised exponents, which are formula text.
+    below.yaxis.set_major_formatter(LogFormatter())
+    below.yaxis.set_minor_formatter(LogFormatter())
     # Beyond some seventy names none could be read.
     every = max(1, len(names) // 70)
     below.set_xticks(places[::every], list(names[::every]), rotation=90, fontsize=7)

@@ -8,9 +8,10 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
-from convscope.plots.style import INK, LOOK, MUTED, WRONG, cells_of, short_name, tick_size
+from convscope.plots.style import INK, LOOK, MUTED, PALETTE, WRONG, cells_of, short_name, tick_size
 
 
 @style.context(["default", LOOK])
@@ -85,4 +86,31 @@ def prediction_grid(
             fontweight="normal" if right else "bold",
         )
         axes.spines[:].set(color="#bdbdbd" if right else WRONG, linewidth=0.8 if right else 2.5)
+    return figure
+
+
+@style.context(["default", LOOK])
+def reliability(bins: Sequence[Any]) -> Figure:
+    """How often answers of each confidence are right (above), and how many there are (below).
+
+    Takes bins with `low`, `high`, `images`, `confidence` and `accuracy`, such as those of
+    `metrics.calibration_bins`. An honest network's bars end at the dashed line.
+    """
+    figure = Figure(figsize=(6, 5))
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    filled = [row for row in bins if row.images]
+    lows, widths = [row.low for row in filled], [row.high - row.low for row in filled]
+    bars = {"width": widths, "align": "edge", "edgecolor": PALETTE[0], "color": PALETTE[4]}
+    above.bar(lows, [row.accuracy for row in filled], **bars)
+    above.plot([0, 1], [0, 1], "--", color=INK)
+    # Where the bar should end: at the mean confidence of the bin, which may lie anywhere in it.
+    above.plot([row.confidence for row in filled], [row.confidence for row in filled], "o", color=INK, markersize=4)
+    above.set(title="share that is right, by confidence", ylim=(0, 1))
+    total = max(1, sum(row.images for row in bins))
+    below.bar(lows, [row.images / total for row in filled], **bars)
+    below.set(title="share of the images", xlabel="confidence", xlim=(0, 1))
+    for axes in (above, below):
+        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+        axes.grid(True)
+    below.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     return figure

@@ -1,6 +1,8 @@
 """How the pictures look, and how they are written."""
 
+import io
 import math
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,27 @@ def save_figure(figure: Figure, path: Path) -> None:
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         # Matplotlib would sign the file with its version.
         figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
+
+
+_ON_PAGES = {INK: "var(--ink)", MUTED: "var(--soft)", PALE: "var(--line)"}
+
+
+@style.context(["default", LOOK, {"svg.fonttype": "none", "svg.hashsalt": "convscope"}])
+def svg(figure: Figure) -> str:
+    """A figure as an `<svg>` element for our pages: no paper of its own, and text and lines in the page's colours.
+
+    So it is as dark as the page is; letters stay letters. The same figure gives the same text.
+    """
+    file = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(file, format="svg", transparent=True, metadata=nothing)
+    text = file.getvalue()
+    text = text[text.index("<svg") :]  # what is before it belongs to a file of its own
+    text = re.sub(r'<g id="[^"]*"', "<g", text)  # two figures on a page have groups of the same names
+    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)  # would hold for the whole page
+    for colour, variable in _ON_PAGES.items():
+        text = text.replace(colour, variable)
+    return text
 
 
 def cells_of(images: ArrayLike, columns: int, height: float) -> tuple[Figure, list[Axes]]:

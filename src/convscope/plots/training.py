@@ -19,35 +19,39 @@ PANELS = (
     ("loss", "train_loss", "val_loss"),
     ("accuracy", "train_accuracy", "val_accuracy"),
     ("learning rate", None, "lr"),
+    ("norm of the gradient", None, "grad_norm"),
 )
 
 
 @style.context(["default", LOOK])
 def curves(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
-    """Loss, accuracy and learning rate of one run or several, in three panels side by side.
+    """Loss, accuracy, learning rate and norm of the gradient of one run or several, in four panels.
 
     Each history holds one mapping an epoch with `epoch`, `train_loss`, `val_loss`, `train_accuracy`,
-    `val_accuracy` and `lr`. A run keeps one colour: dashed on the training split, solid on the validation
+    `val_accuracy`, `lr` and `grad_norm`. A run keeps one colour: dashed on the training split, solid on the validation
     split, ringed at the epoch of its lowest validation loss.
     """
     if not any(histories.values()):
         raise UserError("there are no epochs to draw: train for at least one first.")
     names = [*histories, "training", "validation", "lowest validation loss"]
-    # Inches: a legend entry is a line of 0.7 and 0.085 a letter, in a figure 12 wide.
-    legend_columns = int(np.clip(12 / (0.7 + 0.085 * max(map(len, names))), 1, 6))
-    figure = Figure(figsize=(12, 3.6 + 0.25 * math.ceil(len(names) / legend_columns)))
-    panels = figure.subplots(1, len(PANELS))
+    # Inches: a legend entry is a line of 0.7 and 0.085 a letter, in a figure 10 wide.
+    legend_columns = int(np.clip(10 / (0.7 + 0.085 * max(map(len, names))), 1, 6))
+    figure = Figure(figsize=(10, 5.6 + 0.25 * math.ceil(len(names) / legend_columns)))
+    panels = list(figure.subplots(2, 2, sharex=True).flat)
     handles = [Line2D([], [], color=colour, linewidth=2) for colour in colours(len(histories))]
     for history, handle in zip(histories.values(), handles, strict=True):
         _draw_run(panels, history, handle.get_color())
     epochs = [row["epoch"] for history in histories.values() for row in history]
     margin = max(0.5, 0.05 * (max(epochs) - min(epochs)))
     for (title, _, _), axes in zip(PANELS, panels, strict=True):
-        axes.set(title=title, xlabel="epoch", xlim=(min(epochs) - margin, max(epochs) + margin))
+        axes.set(title=title, xlim=(min(epochs) - margin, max(epochs) + margin))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(True)
+    for axes in panels[2:]:
+        axes.set_xlabel("epoch")
     panels[1].yaxis.set_major_formatter(PercentFormatter(xmax=1))
-    _scale_rates(panels[2], [row["lr"] for history in histories.values() for row in history])
+    for column, axes in (("lr", panels[2]), ("grad_norm", panels[3])):
+        _scale(axes, [row[column] for history in histories.values() for row in history])
     handles += [
         Line2D([], [], color=MUTED, linestyle="--"),
         Line2D([], [], color=MUTED),
@@ -71,8 +75,9 @@ def _draw_run(panels: Sequence[Axes], history: Sequence[Mapping[str, Any]], colo
             axes.plot(epochs[best], history[best][solid], "o", color=colour, fillstyle="none", markersize=9)
 
 
-def _scale_rates(axes: Axes, rates: Sequence[float]) -> None:
-    if min(rates) > 0 and max(rates) / min(rates) >= 10:
+def _scale(axes: Axes, values: Sequence[float]) -> None:
+    """Logarithmic where the values span a decade, else from 0 on."""
+    if min(values) > 0 and max(values) / min(values) >= 10:
         axes.set_yscale("log")
     else:
         axes.set_ylim(bottom=0)

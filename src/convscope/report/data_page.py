@@ -1,13 +1,10 @@
 """The page of the data doctor: each finding in words, in numbers and in pictures."""
 
-import base64
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
 from convscope.report.page import write_page
+from convscope.report.pictures import address, picture_of
 
 if TYPE_CHECKING:  # for their names alone
     from torch import Tensor
@@ -31,10 +28,6 @@ def write_data_page(path: Path, report: "DataReport") -> Path:
 
 def picture(pixels: "Tensor") -> str:
     """The address of a picture that holds it in itself, of an image uint8 (1 or 3, H, W)."""
-    array = pixels.permute(1, 2, 0).numpy()
-    image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    image = picture_of(pixels.numpy())
     image.thumbnail((LARGEST, LARGEST))
-    kind = "PNG" if max(image.size) <= _LOSSLESS else "JPEG"
-    file = io.BytesIO()
-    image.save(file, kind, quality=85)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
+    return address(image, "PNG" if max(image.size) <= _LOSSLESS else "JPEG", quality=85)

@@ -1,15 +1,11 @@
 """The page of the doctor for a training that has not begun: findings, curves, layers, and what it will take."""
 
-import base64
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-
 from convscope import plots
 from convscope.doctor.training.words import sentences
-from convscope.report.page import write_page
+from convscope.report.page import drawing, write_page
 
 if TYPE_CHECKING:  # for its name alone
     from convscope.doctor.training import TrainingReport
@@ -27,7 +23,7 @@ def write_training_page(path: Path, report: "TrainingReport") -> Path:
         template="training.html",
         report=report,
         sentences=list(sentences(report.facts)),
-        rates=_address(
+        rates=drawing(
             plots.loss_over_rate(
                 rates["rates"],
                 rates["losses"],
@@ -38,10 +34,10 @@ def write_training_page(path: Path, report: "TrainingReport") -> Path:
                 fails_above=rates["fails_above"],
             )
         ),
-        one_batch=_address(
+        one_batch=drawing(
             plots.one_batch(report.facts["one_batch"]["losses"], guessing=report.facts["answers"]["guessing_loss"])
         ),
-        depth=_address(
+        depth=drawing(
             plots.through_depth(
                 [layer.name for layer in layers],
                 [layer.mean for layer in layers],
@@ -51,10 +47,3 @@ def write_training_page(path: Path, report: "TrainingReport") -> Path:
             )
         ),
     )
-
-
-def _address(figure: Figure) -> str:
-    """The address of a picture that holds it in itself."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
