@@ -21,7 +21,7 @@ from convscope.config import Config, Option
 from convscope.data import ImageSet, Preprocessing, Splits, load_splits, load_train_test, stratified_split, write_idx
 from convscope.metrics import classification_report
 from convscope.models import build_model
-from convscope.runs import Run
+from convscope.runs import Run, create_run
 from convscope.training.checkpoint import save_weights
 
 # A busy machine is no fault of the code. Continuous integration tries the same examples each time, people new ones.
@@ -102,7 +102,7 @@ def make_run(
         config = Config(
             data=str(fashion_slice), model=model, input_size=input_size, seed=seed, model_options=options, epochs=1
         )
-        made = Run.create(tmp_path_factory.mktemp("runs"), name or model, config, {"started": ""})
+        made = create_run(tmp_path_factory.mktemp("runs"), name or model, config, {"started": ""})
         test, classes = fashion_splits.test, fashion_splits.test.classes
         preprocessing = Preprocessing.for_training(fashion_splits.train, size=input_size, channels=in_channels)
         shape = {"num_classes": len(classes), "in_channels": in_channels, "input_size": input_size}

@@ -15,7 +15,7 @@ import pytest
 
 from convscope.config import Config
 from convscope.errors import ConvscopeError, UserError
-from convscope.runs import COLUMNS, Run, list_runs
+from convscope.runs import COLUMNS, Run, create_run, list_runs
 from convscope.training.state import EpochRecord
 
 CONFIG = Config(model="linear", data="fashion-mnist-mini", epochs=2)
@@ -23,7 +23,7 @@ ROW = {name: index + 0.5 for index, name in enumerate(COLUMNS)} | {"epoch": 1}
 
 
 def new_run(runs_dir: Path, name: str = "first", started: str = "2026-01-01T00:00:00") -> Run:
-    run = Run.create(runs_dir, name, CONFIG, {"started": started})
+    run = create_run(runs_dir, name, CONFIG, {"started": started})
     run.write_metrics({"status": "finished"})
     return run
 
@@ -37,7 +37,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 def test_a_new_run_has_its_setting_and_its_environment(tmp_path: Path) -> None:
     # R-B8
-    run = Run.create(tmp_path / "runs", "first", CONFIG, {"started": "now", "versions": {"torch": "1"}})
+    run = create_run(tmp_path / "runs", "first", CONFIG, {"started": "now", "versions": {"torch": "1"}})
     assert run.path == tmp_path / "runs" / "first"
     assert run.name == "first"
     assert run.config() == CONFIG
@@ -49,7 +49,7 @@ def test_a_new_run_has_its_setting_and_its_environment(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", "/a", ".hidden", "latest", "a/"])
 def test_names_that_no_run_can_have(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot name a run"):
-        Run.create(tmp_path / "runs", name, CONFIG, {})
+        create_run(tmp_path / "runs", name, CONFIG, {})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -57,7 +57,7 @@ def test_a_run_is_never_overwritten(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     before = contents(tmp_path)
     with pytest.raises(UserError, match=r"there is already a run at .*--resume"):
-        Run.create(tmp_path, "first", Config(), {})
+        create_run(tmp_path, "first", Config(), {})
     assert contents(tmp_path) == before
     assert run.config() == CONFIG
 
@@ -66,7 +66,7 @@ def test_a_run_is_never_overwritten(tmp_path: Path) -> None:
 def test_a_directory_that_cannot_be_written(runs_dir: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("kept", encoding="utf-8")
     with pytest.raises(UserError, match=r"cannot make the run directory .*--runs-dir"):
-        Run.create(tmp_path / runs_dir, "first", CONFIG, {})
+        create_run(tmp_path / runs_dir, "first", CONFIG, {})
     assert contents(tmp_path) == {tmp_path / "file": b"kept"}
 
 
@@ -83,7 +83,7 @@ def test_a_disk_full_at_the_beginning_leaves_no_half_of_a_run(
 
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(ConvscopeError, match="No space left"):
-        Run.create(tmp_path, "first", CONFIG, {})
+        create_run(tmp_path, "first", CONFIG, {})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -280,7 +280,7 @@ with Run(Path(sys.argv[1])).training():
 
 def test_a_run_is_running_while_a_living_process_holds_it_and_killed_when_that_is_gone(tmp_path: Path) -> None:
     # R-F6. Neither a clock nor the number of a process is asked, which another may have after a power cut.
-    run = Run.create(tmp_path, "first", CONFIG, {})
+    run = create_run(tmp_path, "first", CONFIG, {})
     command = [sys.executable, "-c", HOLD, str(run.path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "holding\n"
@@ -296,7 +296,7 @@ def test_a_run_is_running_while_a_living_process_holds_it_and_killed_when_that_i
 
 
 def test_a_look_at_the_status_keeps_nobody_from_training(tmp_path: Path) -> None:
-    run = Run.create(tmp_path, "first", CONFIG, {})
+    run = create_run(tmp_path, "first", CONFIG, {})
     (run.path / ".convscope-training").touch()  # as a killed process leaves it, so that there is something to look at
     over = Event()
 

@@ -11,7 +11,7 @@ import pytest
 
 from convscope.config import Config
 from convscope.files import write_text
-from convscope.runs import Run
+from convscope.runs import Run, create_run
 
 Command = Callable[..., Any]
 Refused = Callable[..., str]
@@ -122,5 +122,5 @@ def test_mistakes_are_told_and_nothing_is_written(
 
 
 def test_a_run_that_is_not_finished(run_path: Path, refused: Refused) -> None:
-    Run.create(Path("runs"), "stopped", Config(), {}).write_metrics({"status": "interrupted"})
+    create_run(Path("runs"), "stopped", Config(), {}).write_metrics({"status": "interrupted"})
     assert refused("compare", "first", "stopped").startswith("runs/stopped is interrupted, not finished: resume it")

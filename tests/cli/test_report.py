@@ -10,7 +10,7 @@ import pytest
 
 from convscope.config import Config
 from convscope.files import write_text
-from convscope.runs import Run
+from convscope.runs import Run, create_run
 
 Command = Callable[..., Any]
 Refused = Callable[..., str]
@@ -26,7 +26,7 @@ def test_the_page_is_written_and_named(command: Command, run_path: Path) -> None
 
 
 def test_a_run_that_is_not_finished_has_a_report_too(command: Command, place: Path) -> None:
-    Run.create(Path("runs"), "stopped", Config(), {}).write_metrics({"status": "interrupted"})
+    create_run(Path("runs"), "stopped", Config(), {}).write_metrics({"status": "interrupted"})
     assert command("report", "latest").out == "runs/stopped/report.html\n"
     assert "convscope train --resume runs/stopped" in Path("runs/stopped/report.html").read_text(encoding="utf-8")
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from convscope.config import Config
-from convscope.runs import COLUMNS, Run
+from convscope.runs import COLUMNS, Run, create_run
 
 Command = Callable[..., Any]
 Refused = Callable[..., str]
@@ -28,7 +28,7 @@ def runs(place: Path) -> Path:
             ("a", Config(data="mnist", model="tinyvgg"), {"status": "interrupted", "val": 0.4}),
         )
     ):
-        run = Run.create(place / "runs", name, config, {"started": f"2026-01-0{day + 1}"})
+        run = create_run(place / "runs", name, config, {"started": f"2026-01-0{day + 1}"})
         accuracy = figures.pop("val")
         run.write_metrics(figures)
         rows = [dict.fromkeys(COLUMNS, 1.0) | {"epoch": epoch, "val_accuracy": accuracy} for epoch in (1, 2)]

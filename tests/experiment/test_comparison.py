@@ -13,7 +13,7 @@ from convscope.config import Config
 from convscope.errors import UserError
 from convscope.experiment import compare_runs, compare_settings
 from convscope.metrics import classification_report
-from convscope.runs import COLUMNS, Run
+from convscope.runs import COLUMNS, Run, create_run
 
 BASE = Config(data="fashion-mnist-mini", model="linear", epochs=2)
 
@@ -29,7 +29,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 def finished(runs_dir: Path, name: str, config: Config, accuracy: float = 0.8, **figures: Any) -> Run:
     """A run directory as a training leaves it, its figures made up."""
-    run = Run.create(runs_dir, name, config, {})
+    run = create_run(runs_dir, name, config, {})
     report = classification_report([[1.0, 0.0], [0.0, 1.0]], [0, 1], ("cat", "dog")) | {
         "top1": accuracy,
         "top1_low": accuracy - 0.02,

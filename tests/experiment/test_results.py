@@ -11,7 +11,7 @@ from convscope.config import Config
 from convscope.data import ImageSet, Preprocessing, Splits
 from convscope.experiment import results
 from convscope.experiment.results import EXAMPLE_SIZE, GRID, PER_CELL, choose_examples, data_facts, evaluate_split
-from convscope.runs import Run
+from convscope.runs import create_run
 from convscope.training.runtime import Runtime
 
 
@@ -54,7 +54,7 @@ def test_examples_lie_beside_the_predictions(size, kept, tmp_path):  # R-C9
     preprocessing = Preprocessing(
         size=28, channels=1, mean=(0.0,), std=(1.0,), border=0.0, decode_size=28, resize="pad"
     )
-    run = Run.create(tmp_path, "first", Config(), {})
+    run = create_run(tmp_path, "first", Config(), {})
     splits = Splits(name="levels", train=image_set, val=image_set, test=image_set)
     evaluate_split(run, "test", splits, Constant(), preprocessing, Runtime.choose("cpu", "float32", 1))
     examples = run.examples()

@@ -16,6 +16,7 @@ from convscope.errors import ConvscopeError, UserError
 from convscope.experiment import session as sessions
 from convscope.experiment.session import Session
 from convscope.predict import Predictor
+from convscope.runs import create_run
 from convscope.training.loop import Interrupted
 
 Publish = Callable[..., Any]
@@ -161,5 +162,5 @@ def test_stopped_before_its_first_checkpoint_a_run_starts_from_the_file_again(
     whole = train(replace(setting, epochs=1), runs_dir=tmp_path, name="whole")
     config = replace(setting, epochs=1)
 
-    run = Run.create(tmp_path, "empty", config, whole.environment())
+    run = create_run(tmp_path, "empty", config, whole.environment())
     assert resume(run).history()[0]["val_loss"] == whole.history()[0]["val_loss"]

@@ -19,7 +19,7 @@ from convscope.data import Preprocessing
 from convscope.metrics import classification_report
 from convscope.models import build_model
 from convscope.models.layers import Classifier
-from convscope.runs import Run
+from convscope.runs import Run, create_run
 from convscope.shapes import ALARM
 from convscope.training.checkpoint import save_state, save_weights
 
@@ -170,7 +170,7 @@ def published_weights() -> list[bytes]:
 def run(runs_dir: Path) -> Run:
     """A finished run, without its pictures."""
     environment = {"started": "2026", "versions": {"torch": "2", "tyro": None}, "threads": 1, "cpu": {"cores": [1]}}
-    made = Run.create(runs_dir, "run", replace(SETTING, model="linear", model_options={}), environment)
+    made = create_run(runs_dir, "run", replace(SETTING, model="linear", model_options={}), environment)
     row = dict.fromkeys(("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "grad_norm"), 0.5)
     made.write_history([{"epoch": epoch, **row, "images_per_second": 100.0, "seconds": 1.0} for epoch in (1, 2)])
     report = classification_report([[1.0, 0.0], [0.0, 2.0], [3.0, 1.0]], [0, 1, 1], CLASSES)

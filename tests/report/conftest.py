@@ -10,7 +10,7 @@ import pytest
 
 from convscope.config import Config
 from convscope.metrics import classification_report
-from convscope.runs import Run
+from convscope.runs import Run, create_run
 
 CLASSES = ("coat", "shirt", "bag")
 
@@ -141,7 +141,7 @@ def new_run(tmp_path: Path) -> Callable[..., Run]:
     """Makes a run directory of what is given."""
 
     def make(name: str = "first", *, config: Config | None = None, metrics: Any = None, epochs: int = 0) -> Run:
-        run = Run.create(tmp_path / "runs", name, config or Config(model="linear"), {})
+        run = create_run(tmp_path / "runs", name, config or Config(model="linear"), {})
         if metrics is not None:
             run.write_metrics(metrics)
         run.write_history(history(epochs))

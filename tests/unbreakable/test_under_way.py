@@ -18,7 +18,7 @@ from convscope.errors import UserError
 from convscope.experiment import evaluate, results, resume, train
 from convscope.predict import Predictor
 from convscope.report import write_report
-from convscope.runs import Run, list_runs, start_time
+from convscope.runs import Run, create_run, list_runs, start_time
 from convscope.training.loop import Interrupted
 
 Training = Any  # of conftest.py
@@ -129,7 +129,7 @@ def test_of_many_that_take_a_name_at_the_same_moment_one_has_it(tmp_path: Path) 
     def take(number: int) -> int | None:
         start.wait()
         try:
-            Run.create(tmp_path, "first", Config(seed=number), {"started": str(number)})
+            create_run(tmp_path, "first", Config(seed=number), {"started": str(number)})
         except UserError as error:
             assert "there is already a run at" in str(error) or "is being trained by process" in str(error)
             return None
@@ -172,7 +172,7 @@ def test_latest_is_the_run_begun_last_though_the_clock_was_put_back(
 ) -> None:
     for name, days in (("b", 3), ("a", -3), ("c", 0), ("d", 0), ("e", 9)):
         monkeypatch.setattr(runs, "datetime", clock(timedelta(days=days)))
-        Run.create(tmp_path, name, Config(), {"started": start_time(tmp_path)})
+        create_run(tmp_path, name, Config(), {"started": start_time(tmp_path)})
     assert [run.name for run in list_runs(tmp_path)] == ["b", "a", "c", "d", "e"]
 
 

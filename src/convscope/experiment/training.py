@@ -19,7 +19,7 @@ from convscope.errors import ConvscopeError, UserError
 from convscope.experiment.features import what_to_train
 from convscope.experiment.results import data_facts, evaluate_split
 from convscope.experiment.session import Session
-from convscope.runs import Run, RunExists, start_time
+from convscope.runs import Run, RunExists, create_run, start_time
 from convscope.shapes import misfit
 from convscope.training.averaging import build_averaging
 from convscope.training.checkpoint import DiskCheckpoints, load_state
@@ -97,7 +97,7 @@ def train(
     """
     session = Session.prepare(config, data_dir=data_dir, progress=progress)
     facts = environment() | {"started": start_time(runs_dir)}
-    run = _new_run(config, runs_dir, facts) if name is None else Run.create(runs_dir, name, config, facts)
+    run = _new_run(config, runs_dir, facts) if name is None else create_run(runs_dir, name, config, facts)
     with run.training():
         return _train(run, session, None, observers, interrupted, progress)
 
@@ -281,5 +281,5 @@ def _new_run(config: Config, runs_dir: Path, facts: dict[str, Any]) -> Run:
     number = 1
     while True:
         with suppress(RunExists):
-            return Run.create(runs_dir, name if number == 1 else f"{name}-{number}", config, facts)
+            return create_run(runs_dir, name if number == 1 else f"{name}-{number}", config, facts)
         number += 1

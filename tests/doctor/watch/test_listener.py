@@ -19,7 +19,7 @@ from convscope.doctor.watch.alarms import WINDOW
 from convscope.doctor.watch.listener import EVERY, Watch
 from convscope.experiment import Plan, resume, train
 from convscope.experiment.session import Session
-from convscope.runs import Run
+from convscope.runs import Run, create_run
 from convscope.training.checkpoint import load_state
 from convscope.training.loop import Interrupted
 from convscope.training.state import BatchRecord, EpochRecord
@@ -220,7 +220,7 @@ def test_alarms_from_before_a_stop_are_kept(fashion_slice: Path, tmp_path: Path)
 
 
 def test_alarms_that_anybody_may_have_written(tmp_path: Path) -> None:
-    run = Run.create(tmp_path, "first", SETTING, {})
+    run = create_run(tmp_path, "first", SETTING, {})
     alarm = {"kind": "k", "epoch": 1, "step": 2, "what": "w", "remedy": "r", "over": ""}
     (run.path / "alarms.json").write_text(json.dumps({"alarms": [alarm | {"more": 1}]}), encoding="utf-8")
     assert run.alarms() == [alarm]
