@@ -12,13 +12,12 @@ from typing import Any
 
 import pytest
 
-from convscope import runs
 from convscope.config import Config
 from convscope.errors import UserError
 from convscope.experiment import evaluate, results, resume, train
 from convscope.predict import Predictor
 from convscope.report import write_report
-from convscope.runs import Run, create_run, list_runs, start_time
+from convscope.runs import Run, create_run, creation, list_runs, start_time
 from convscope.training.loop import Interrupted
 
 Training = Any  # of conftest.py
@@ -171,7 +170,7 @@ def test_latest_is_the_run_begun_last_though_the_clock_was_put_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, days in (("b", 3), ("a", -3), ("c", 0), ("d", 0), ("e", 9)):
-        monkeypatch.setattr(runs, "datetime", clock(timedelta(days=days)))
+        monkeypatch.setattr(creation, "datetime", clock(timedelta(days=days)))
         create_run(tmp_path, name, Config(), {"started": start_time(tmp_path)})
     assert [run.name for run in list_runs(tmp_path)] == ["b", "a", "c", "d", "e"]
 

@@ -15,6 +15,8 @@ VERBS = {
     "evaluate": "test a run: metrics, confusion matrix, pictures of mistakes",
     "predict": "say what a run's network sees in image files",
     "explain": "show a network layer by layer: shapes, parameters, multiply-adds, memory",
+    "explore": "click through a run's network in the browser, down to the arithmetic of one value",
+    "look": "see inside of a run's network: filters, maps, patches, what an answer rests on",
     "report": "write a run's report as one HTML page",
     "runs": "list runs, or show one",
     "models": "list the networks",

@@ -24,7 +24,9 @@ LIBRARIES = (
     "pyyaml",
     "rich",
     "safetensors",
+    "starlette",
     "tyro",
+    "uvicorn",
 )
 """What Convscope needs, under the names of pyproject.toml."""
 
