@@ -28,7 +28,7 @@ SHOWS = """([selector, colours]) => {
 }"""
 """Of 255 levels: an overview rounds its values, and a map has 512 colours."""
 ARRANGED = """async (rows) => {
-    const { arrange, fold, rowsOf } = await import("convscope/layout.js");
+    const { arrange, fold, rowsOf } = await import("convscope/network/layout.js");
     const describe = (items) => items.map((item) => item.items
         ? { fold: item.name, items: describe(item.items) }
         : { row: item.row.name, branches: item.branches.map((branch) => describe(branch.items)) });

@@ -165,7 +165,7 @@ def test_any_setting_is_that_of_pytorch(playground: Callable[..., Page]) -> None
     settings = [_draw(random) for _ in range(300)]
     found = page.evaluate(
         """async (settings) => {
-          const { whyNot, layerOf, compute, toText, fromText } = await import("convscope/playground-rules.js");
+          const { whyNot, layerOf, compute, toText, fromText } = await import("convscope/playground/rules.js");
           return settings.map((setting) => {
             const same = toText(fromText(toText(setting))) === toText(setting);
             if (whyNot(setting)) return { same, output: null };

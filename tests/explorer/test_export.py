@@ -80,7 +80,7 @@ def test_it_tells_the_page_what_there_is(exported: tuple[str, list[str]], questi
         assert (
             base64.b64decode(answers[address("weights", filters)]["base64"]) == questions.ask("weights", **filters).body
         )
-    first = "api/images?limit=60&offset=0&order=index&run=tinyvgg_bn&split=test"  # as thumbnails.js asks
+    first = "api/images?limit=60&offset=0&order=index&run=tinyvgg_bn&split=test"  # as images/thumbnails.js asks
     listed = json.loads(answers[first]["body"])
     assert listed["total"] == 2 and [image["id"] for image in listed["images"]] == IMAGES
     for image in listed["images"]:

@@ -35,10 +35,10 @@ LIMIT = 25_000_000
 METHOD = "grad-cam"
 """The attribution map that is in the file."""
 _FIRST = {"split": "test", "order": "index", "offset": 0, "limit": 60}
-"""How the page asks for the first images of a run, see `thumbnails.js`."""
+"""How the page asks for the first images of a run, see `images/thumbnails.js`."""
 _FLOAT_IN_BASE64 = 4 * 4 / 3
 _WHOLE = 1 << 20
-"""Weights of a layer that the page asks for at once, see `tensors.js`; of a larger one it asks for a channel's."""
+"""Weights of a layer that the page asks for at once, see `detail/tensors.js`; of a larger one, those of a channel."""
 _START = 'import "convscope/main.js";'
 _PAUSE = 0.05  # seconds between two questions about work in the background
 
@@ -217,7 +217,7 @@ def address(name: str, parameters: Mapping[str, object]) -> str:
 def document(answers: dict[str, dict[str, Any]]) -> str:
     """The page with everything in it."""
     page = pages.read(pages.PAGE).decode()
-    styles = "\n".join(pages.read(name).decode() for name in re.findall(r'href="/static/([\w.-]+\.css)"', page))
+    styles = "\n".join(pages.read(name).decode() for name in re.findall(r'href="/static/([\w./-]+\.css)"', page))
     modules = {
         f"convscope/{name}": f"data:text/javascript;base64,{base64.b64encode(pages.read(name)).decode()}"
         for name in pages.file_names()

@@ -45,13 +45,13 @@ def build_app(explorer: "Future[Explorer]", *, port: int) -> ASGIApp:
 
     # Not in a thread, of which there may be none left while questions wait for the explorer.
     async def page(request: Request) -> Response:
-        return _file(request, pages.PAGE)
+        return _file(request, pages.served(), "html")
 
     async def static(request: Request) -> Response:
         name = request.path_params["name"]
         if name not in names:
             raise HTTPException(404)
-        return _file(request, name)
+        return _file(request, pages.read(name), name.rpartition(".")[2])
 
     def ask(request: Request) -> Response:
         from convscope.explorer.views import answer  # needs torch, whose import the first question waits for
@@ -80,14 +80,14 @@ def build_app(explorer: "Future[Explorer]", *, port: int) -> ASGIApp:
     app = Starlette(
         routes=[
             Route("/", page),
-            Route("/static/{name}", static),
+            Route("/static/{name:path}", static),
             Route("/api/upload", upload, methods=["POST"]),
             Route("/api/{name}", ask),
         ],
         exception_handlers={HTTPException: _refuse},
     )
     app.router.redirect_slashes = False
-    return Guard(app, port=port, policy=policy_of(pages.read(pages.PAGE).decode()))
+    return Guard(app, port=port, policy=policy_of(pages.served().decode()))
 
 
 def _upload(explorer: "Future[Explorer]", content: bytes) -> Answer:
@@ -116,13 +116,12 @@ async def _body(request: Request) -> bytes | Answer:
     return bytes(content)
 
 
-def _file(request: Request, name: str) -> Response:
+def _file(request: Request, content: bytes, suffix: str) -> Response:
     """A file of the page; the browser keeps it, and asks each time whether it is still the same."""
-    content = pages.read(name)
     headers = {"Cache-Control": "no-cache", "ETag": f'"{sha256(content).hexdigest()[:16]}"'}
     if request.headers.get("If-None-Match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
-    return Response(content, headers=headers, media_type=pages.TYPES[name.rpartition(".")[2]])
+    return Response(content, headers=headers, media_type=pages.TYPES[suffix])
 
 
 def respond(answer: Answer) -> Response:

@@ -1,16 +1,16 @@
 // The page: asks what there is, and gives each part its place. The parts know the state and not one another.
 
 import * as api from "convscope/api.js";
-import { mountConfusion } from "convscope/confusion.js";
-import { mountControls } from "convscope/controls.js";
-import { mountDetail } from "convscope/detail.js";
+import { mountConfusion } from "convscope/images/confusion.js";
+import { mountControls } from "convscope/network/controls.js";
+import { mountDetail } from "convscope/detail/detail.js";
 import { h, replace } from "convscope/dom.js";
-import { mountGallery } from "convscope/gallery.js";
-import { mountGuide } from "convscope/guide.js";
-import { mountImage } from "convscope/image.js";
-import { mountNetwork } from "convscope/network.js";
-import { mountOutput } from "convscope/output.js";
-import { mountPlayground } from "convscope/playground.js";
+import { mountGallery } from "convscope/images/gallery.js";
+import { mountGuide } from "convscope/network/guide.js";
+import { mountImage } from "convscope/images/image.js";
+import { mountNetwork } from "convscope/network/network.js";
+import { mountOutput } from "convscope/network/output.js";
+import { mountPlayground } from "convscope/playground/playground.js";
 import { createState } from "convscope/state.js";
 
 const VIEWS = { network: "Network", images: "Images", confusion: "Confusions", playground: "Playground" };

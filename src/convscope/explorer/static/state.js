@@ -7,7 +7,7 @@
 //   image   "test/12", "train/7" or "upload/…"
 //   method  of the attribution map that lies over the image, or null
 //   layer   of the network whose arithmetic is open, or null; channel (a number or null); side: "main" or "other"
-//   play    the playground's settings, as playground-rules.js writes them, or null
+//   play    the playground's settings, as playground/rules.js writes them, or null
 
 const KEYS = ["view", "run", "epoch", "other", "otherEpoch", "image", "method", "layer", "channel", "side", "play"];
 const START = {

@@ -2,11 +2,11 @@
 
 import { activation, single } from "convscope/arithmetic.js";
 import { h, replace, svg } from "convscope/dom.js";
-import { equation } from "convscope/equation.js";
+import { equation } from "convscope/detail/equation.js";
 import { number } from "convscope/format.js";
 import { rangeOf } from "convscope/grid.js";
-import { createSlide, workbench } from "convscope/slide.js";
-import { activations, channelMap } from "convscope/tensors.js";
+import { createSlide, workbench } from "convscope/detail/slide.js";
+import { activations, channelMap } from "convscope/detail/tensors.js";
 
 const SENTENCES = {
   ReLU: "What is negative becomes 0; the rest passes.",

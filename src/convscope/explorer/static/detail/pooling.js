@@ -2,11 +2,11 @@
 
 import { adaptive, averageCount, patch, sliding } from "convscope/arithmetic.js";
 import { h, replace } from "convscope/dom.js";
-import { equation } from "convscope/equation.js";
+import { equation } from "convscope/detail/equation.js";
 import { number, whole } from "convscope/format.js";
 import { matrix, rangeOf } from "convscope/grid.js";
-import { createSlide, workbench } from "convscope/slide.js";
-import { activations, channelMap } from "convscope/tensors.js";
+import { createSlide, workbench } from "convscope/detail/slide.js";
+import { activations, channelMap } from "convscope/detail/tensors.js";
 
 const MOST = 256; // values written out
 

@@ -2,10 +2,10 @@
 
 import { css, paint } from "convscope/colour.js";
 import { h, notify, replace } from "convscope/dom.js";
-import { paintFilter } from "convscope/filters.js";
+import { paintFilter } from "convscope/network/filters.js";
 import { number, whole } from "convscope/format.js";
-import { fromOverview, limitsOf } from "convscope/heat.js";
-import { channelName } from "convscope/words.js";
+import { fromOverview, limitsOf } from "convscope/network/heat.js";
+import { channelName } from "convscope/network/words.js";
 
 const TOP = { map: 12, cell: 64 }; // how many of a row's channels an overview shows
 const MOST = 4096; // buttons that a browser still draws at once

@@ -4,7 +4,7 @@ import * as api from "convscope/api.js";
 import { h, replace } from "convscope/dom.js";
 import { percent, whole } from "convscope/format.js";
 import { newest } from "convscope/latest.js";
-import { imageName } from "convscope/names.js";
+import { imageName } from "convscope/images/names.js";
 
 /** The question for the first images of a run; an exported page holds the answer to this one alone. */
 export const FIRST = { split: "test", order: "index", offset: 0, limit: 60 };

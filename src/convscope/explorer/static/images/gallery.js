@@ -2,8 +2,8 @@
 
 import { live } from "convscope/api.js";
 import { h, replace } from "convscope/dom.js";
-import { classOptions, named, select } from "convscope/names.js";
-import { createThumbnails } from "convscope/thumbnails.js";
+import { classOptions, named, select } from "convscope/images/names.js";
+import { createThumbnails } from "convscope/images/thumbnails.js";
 
 const SPLITS = [{ value: "test", text: "test set" }, { value: "train", text: "training set" }];
 const ORDERS = [

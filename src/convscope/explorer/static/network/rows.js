@@ -2,10 +2,10 @@
 
 import { h } from "convscope/dom.js";
 import { shape, whole } from "convscope/format.js";
-import { lanes, widthsOf } from "convscope/lanes.js";
-import { rowsOf } from "convscope/layout.js";
-import { describe } from "convscope/rowtext.js";
-import { inWords } from "convscope/words.js";
+import { lanes, widthsOf } from "convscope/network/lanes.js";
+import { rowsOf } from "convscope/network/layout.js";
+import { describe } from "convscope/network/rowtext.js";
+import { inWords } from "convscope/network/words.js";
 
 /**
  * Elements for items and folds of layout.js. `drawing` knows what they share: `strip(row)` makes the pictures of a row,

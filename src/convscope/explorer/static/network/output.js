@@ -5,7 +5,7 @@ import { h, replace } from "convscope/dom.js";
 import { number, percent } from "convscope/format.js";
 import { newest } from "convscope/latest.js";
 import { source } from "convscope/state.js";
-import { answerOf, rank } from "convscope/verdict.js";
+import { answerOf, rank } from "convscope/network/verdict.js";
 
 const MOST = 10; // bars
 const WATCHED = { main: ["run", "epoch", "image"], other: ["other", "otherEpoch", "image"] };

@@ -3,13 +3,13 @@
 import { convolve, dot, patch, single, sliding } from "convscope/arithmetic.js";
 import { range } from "convscope/colour.js";
 import { h, replace } from "convscope/dom.js";
-import { equation } from "convscope/equation.js";
+import { equation } from "convscope/detail/equation.js";
 import { number, whole } from "convscope/format.js";
 import { matrix, rangeOf, signed } from "convscope/grid.js";
-import { createParts } from "convscope/kernels.js";
-import { formula, sum } from "convscope/math.js";
-import { createSlide } from "convscope/slide.js";
-import { activations, channelMap, weightsOf } from "convscope/tensors.js";
+import { createParts } from "convscope/detail/kernels.js";
+import { formula, sum } from "convscope/detail/math.js";
+import { createSlide } from "convscope/detail/slide.js";
+import { activations, channelMap, weightsOf } from "convscope/detail/tensors.js";
 
 export async function showConvolution(subject) {
   const { row, channel, source, output } = subject;

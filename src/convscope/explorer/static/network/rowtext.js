@@ -2,7 +2,7 @@
 
 import { h } from "convscope/dom.js";
 import { whole } from "convscope/format.js";
-import { fieldOf, settingsOf } from "convscope/words.js";
+import { fieldOf, settingsOf } from "convscope/network/words.js";
 
 /** The text of a row's text; see rows.js for `drawing`. */
 export function describe(row, drawing) {

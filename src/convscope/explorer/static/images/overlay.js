@@ -5,7 +5,7 @@ import { colour, decode } from "convscope/colour.js";
 import { h, replace } from "convscope/dom.js";
 import { number } from "convscope/format.js";
 import { newest } from "convscope/latest.js";
-import { classOptions, named, select } from "convscope/names.js";
+import { classOptions, named, select } from "convscope/images/names.js";
 import { source } from "convscope/state.js";
 
 const METHODS = [

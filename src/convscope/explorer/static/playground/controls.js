@@ -2,7 +2,7 @@
 
 import { outputSize } from "convscope/arithmetic.js";
 import { h } from "convscope/dom.js";
-import { LIMITS, paddingOf, square } from "convscope/playground-rules.js";
+import { LIMITS, paddingOf, square } from "convscope/playground/rules.js";
 
 const OPERATIONS = { convolution: "Convolution", max: "Max pooling", average: "Average pooling" };
 

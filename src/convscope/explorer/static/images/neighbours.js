@@ -4,9 +4,9 @@ import * as api from "convscope/api.js";
 import { h, replace } from "convscope/dom.js";
 import { number, percent, whole } from "convscope/format.js";
 import { newest } from "convscope/latest.js";
-import { imageName } from "convscope/names.js";
+import { imageName } from "convscope/images/names.js";
 import { source } from "convscope/state.js";
-import { thumbnail } from "convscope/thumbnails.js";
+import { thumbnail } from "convscope/images/thumbnails.js";
 
 const PAUSE = 700; // milliseconds between two questions, while the server computes
 

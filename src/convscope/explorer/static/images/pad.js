@@ -2,7 +2,7 @@
 
 import * as api from "convscope/api.js";
 import { h } from "convscope/dom.js";
-import { named } from "convscope/names.js";
+import { named } from "convscope/images/names.js";
 
 const SIDE = 280; // pixels: ten for each of FashionMNIST's
 const PAUSE = 120; // milliseconds between a stroke and the answer to it

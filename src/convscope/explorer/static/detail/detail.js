@@ -1,18 +1,18 @@
 // The arithmetic of one layer, in a dialog: how the values of a channel come about, for the image that is shown.
 
 import * as api from "convscope/api.js";
-import { channelTools } from "convscope/channel.js";
-import { showConvolution } from "convscope/convolution.js";
-import { createHead } from "convscope/detail-head.js";
+import { channelTools } from "convscope/detail/channel.js";
+import { showConvolution } from "convscope/detail/convolution.js";
+import { createHead } from "convscope/detail/head.js";
 import { h, replace } from "convscope/dom.js";
-import { showConcatenation, showProduct, showSum } from "convscope/junction.js";
-import { showFlatten, showLinear } from "convscope/linear.js";
-import { showBatchNorm, showResponseNorm } from "convscope/norm.js";
-import { showActivation, showImage, showOther, showUnchanged } from "convscope/pointwise.js";
-import { showPool } from "convscope/pooling.js";
-import { showSoftmax } from "convscope/softmax.js";
+import { showConcatenation, showProduct, showSum } from "convscope/detail/junction.js";
+import { showFlatten, showLinear } from "convscope/detail/linear.js";
+import { showBatchNorm, showResponseNorm } from "convscope/detail/norm.js";
+import { showActivation, showImage, showOther, showUnchanged } from "convscope/detail/pointwise.js";
+import { showPool } from "convscope/detail/pooling.js";
+import { showSoftmax } from "convscope/detail/softmax.js";
 import { source } from "convscope/state.js";
-import { activations } from "convscope/tensors.js";
+import { activations } from "convscope/detail/tensors.js";
 
 const IMAGE = "image";
 const VIEWS = {

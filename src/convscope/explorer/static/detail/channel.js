@@ -3,7 +3,7 @@
 import * as api from "convscope/api.js";
 import { h, replace } from "convscope/dom.js";
 import { number, percent } from "convscope/format.js";
-import { bar, figures } from "convscope/tables.js";
+import { bar, figures } from "convscope/detail/tables.js";
 
 const SHOWN = 5; // classes
 const WAIT = 700; // milliseconds from question to question while patches are searched
