@@ -36,11 +36,12 @@ fuzz: install-test
 	@$(PIP) --no-build-isolation --editable ".[fuzz]"
 	$(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS)
 
-bench: install
+bench: install-test
 	$(BIN)/python benchmarks/epoch.py
 	$(BIN)/python benchmarks/vgg11.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/augmentation.py
+	$(BIN)/python benchmarks/explorer.py
 
 clean:
 	rm -rf $(VENV) build src/*.egg-info

@@ -5,12 +5,15 @@
 
 The server is the command, in a process of its own. Measured is what a browser waits for: from the start of the command
 to the first byte of the page and to the first answer about the run, and from a question for all layers of an image not
-seen before to the last byte of the answer. The networks are as they were drawn, for training changes no time.
+seen before to the last byte of the answer; then, in Chromium, from opening the page to its first paint and to the
+network with all its maps, and from a click on "next image" to the maps of that one. The networks are as they were
+drawn, for training changes no time.
 """
 
 import argparse
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -22,6 +25,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from playwright.sync_api import Page, sync_playwright
 
 from convscope.config import Config
 from convscope.data import Preprocessing, load_splits
@@ -36,6 +41,22 @@ DATA = "fashion-mnist-mini"
 CASES = {"tinyvgg": (1, 28, 0.3), "vgg16": (3, 224, 3.0)}
 """Networks with their channels, input size, and the seconds within which they are to answer."""
 PAGE_SECONDS = 1.0
+
+# The maps are there, and the browser has painted them.
+_DRAWN = """async () => {
+  const network = document.querySelector("#main-side .network");
+  const frame = () => new Promise(requestAnimationFrame);
+  while (network.ariaBusy === "true" || !network.querySelector("canvas")) await frame();
+  await frame();
+  await frame();
+}"""
+_NEXT = f"""async () => {{
+  const before = performance.now();
+  document.querySelector("#image button[aria-label='The next image']").click();
+  await ({_DRAWN})();
+  return (performance.now() - before) / 1000;
+}}"""
+_FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime / 1000"
 
 
 def main() -> None:
@@ -79,7 +100,7 @@ def make_run(runs_dir: Path, model: str) -> Run:
 
 def measure_run(run: Run, *, threads: int, rounds: int) -> list[Figure]:
     """What one waits for, over so many rounds."""
-    pages, firsts, overviews = [], [], []
+    pages, firsts, overviews, paints, networks, images = [], [], [], [], [], []
     for _ in range(rounds):
         with serving(run, threads) as (address, started):
             ask(address)
@@ -88,15 +109,37 @@ def measure_run(run: Run, *, threads: int, rounds: int) -> list[Figure]:
             firsts.append(time.perf_counter() - started)
             if len(pages) == rounds:
                 overviews = [overview_seconds(address, run, image) for image in range(rounds + 1)]
+                with opened() as page:
+                    for number in range(rounds):
+                        before = time.perf_counter()
+                        page.goto(f"{address}#image=test%2F{100 + 2 * number}")  # not asked about before
+                        page.evaluate(_DRAWN)
+                        networks.append(time.perf_counter() - before)
+                        paints.append(page.evaluate(_FIRST_PAINT))
+                        images.append(page.evaluate(_NEXT))
+                        page.goto("about:blank")
     engine = f"{run.name}, {threads} thread{'s' if threads > 1 else ''}"
     target = CASES[run.name][2]
+    page_target = f"at most {PAGE_SECONDS:g}" if run.name == "tinyvgg" else ""
     return [
-        Figure.over(pages, "start to page", engine, "s", f"at most {PAGE_SECONDS:g}" if run.name == "tinyvgg" else ""),
+        Figure.over(pages, "start to page", engine, "s", page_target),
         Figure.over(firsts, "start to first answer", engine, "s"),
         # The first question also imports and warms up what the others find ready.
         Figure.over(overviews[:1], "all layers of the first image", engine, "s"),
         Figure.over(overviews[1:], "all layers of a new image", engine, "s", f"at most {target:g}"),
+        Figure.over(paints, "in the browser, first paint", engine, "s", page_target),
+        Figure.over(networks, "in the browser, the network with its maps", engine, "s", page_target),
+        Figure.over(images, "in the browser, a new image", engine, "s", f"at most {target:g}"),
     ]
+
+
+@contextmanager
+def opened() -> Iterator[Page]:
+    """A page of Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        yield browser.new_page(viewport={"width": 1280, "height": 900})
+        browser.close()
 
 
 @contextmanager

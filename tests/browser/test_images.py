@@ -194,6 +194,15 @@ class TestImage:
             blue, yellow, red = [33, 102, 172, 255], [253, 231, 37, 255], [178, 24, 43, 255]
             strongest = yellow if expected.min() >= 0 else red if expected[row, column] > 0 else blue
             assert canvas.evaluate(PIXEL, [column, row]) == pytest.approx(strongest, abs=3)
+        page.get_by_label("Overlay").select_option("grad-cam")
+        page.get_by_label("Layer", exact=True).select_option("block1.conv2")
+        expect(legend).to_contain_text("at the layer block1.conv2")
+        (expected,) = explain(
+            predictor.model, inputs, method="grad-cam", layer="block1.conv2", classes=torch.tensor([3])
+        )
+        assert number(legend.locator("span").nth(1).inner_text()) == pytest.approx(float(expected.max()), rel=1e-3)
+        page.get_by_label("Overlay").select_option("occlusion")
+        expect(page.get_by_label("Layer", exact=True)).to_be_hidden()
         page.get_by_label("Opacity").fill("80")
         assert canvas.evaluate("(canvas) => canvas.style.opacity") == "0.8"
         page.get_by_label("Overlay").select_option("")

@@ -2,7 +2,7 @@
 
 import * as api from "convscope/api.js";
 import { colour, decode } from "convscope/colour.js";
-import { h, replace } from "convscope/dom.js";
+import { h, notify, replace } from "convscope/dom.js";
 import { number } from "convscope/format.js";
 import { newest } from "convscope/latest.js";
 import { classOptions, named, select } from "convscope/images/names.js";
@@ -18,6 +18,7 @@ const METHODS = [
 ];
 // An exported page holds but one map of an image.
 const OFFERED = api.live ? METHODS : METHODS.slice(0, 2);
+const LAST = { value: "", text: "the last with maps" };
 const SCALE = 64; // steps of the colours in the legend
 
 /** The controls, and of each side a canvas for its picture and a legend. */
@@ -25,10 +26,12 @@ export function createOverlay({ state, info }) {
   const { classes } = info.runs[0];
   const method = select(OFFERED, () => state.set({ method: method.value || null }));
   const target = select(classOptions(classes, { value: "", text: "the predicted one" }), () => ask(true));
+  const layer = select([LAST], () => ask(false));
+  const layerField = named("Layer", layer);
   const opacity = h("input", { type: "range", min: 0, max: 100, value: 80, oninput: fade });
   const says = h("p", { class: "soft" });
   const settings = h("div", { class: "overlay-settings" },
-    api.live ? named("Class", target) : null, named("Opacity", opacity), says);
+    api.live ? [named("Class", target), layerField] : null, named("Opacity", opacity), says);
   const controls = h("div", { class: "overlay" }, named("Overlay", method), settings);
   const sides = { main: createSide("main"), other: createSide("other") };
 
@@ -52,6 +55,8 @@ export function createOverlay({ state, info }) {
       canvas.hidden ||= anew || legend.hidden;
       const answer = legend.hidden ? Promise.resolve(null) : api.json("explain", {
         run, epoch, image: state.get().image, method: state.get().method, class: target.value || null,
+        // Another network has other layers.
+        layer: (weighsMaps() && run === state.get().run && layer.value) || null,
       });
       question(answer, (map) => map && fill(map), (error) => {
         canvas.hidden = true;
@@ -72,20 +77,39 @@ export function createOverlay({ state, info }) {
     return { canvas, legend, show };
   }
 
+  /** Whether the method looks at a layer's maps; others look at the pixels alone. */
+  function weighsMaps() {
+    return state.get().method?.includes("grad-cam");
+  }
+
+  /** Offer the layers of the network that have maps of more than one value. */
+  async function offerLayers() {
+    const { layers } = await api.json("network", { run: state.get().run });
+    const placed = layers.filter(({ shape: [, height = 1, width = 1] }) => height * width > 1);
+    replace(layer, [LAST, ...placed.map(({ name }) => ({ value: name, text: name }))].map(
+      ({ value, text }) => h("option", { value }, text)));
+  }
+
   function ask(anew) {
     const chosen = OFFERED.find(({ value }) => value === (state.get().method ?? ""));
     method.value = chosen?.value ?? "";
     says.textContent = chosen?.says ?? "";
     settings.hidden = state.get().method === null;
+    layerField.hidden = !weighsMaps();
     for (const side of Object.values(sides)) side.show(anew);
   }
 
   state.subscribe((_, changed) => {
     const anew = changed.has("image") || changed.has("method");
+    if (changed.has("run")) {
+      layer.value = "";
+      offerLayers().catch((error) => notify(error.message));
+    }
     if (anew || ["run", "epoch", "other", "otherEpoch"].some((key) => changed.has(key))) ask(anew);
   });
   fade();
   ask(true);
+  if (api.live) offerLayers().catch((error) => notify(error.message));
   return { controls, ...sides };
 }
 
