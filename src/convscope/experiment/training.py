@@ -3,38 +3,29 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 
 from convscope import plots
 from convscope.config import Config
 from convscope.data import Skipped, class_counts
 from convscope.downloads import Progress
-from convscope.errors import ConvscopeError, UserError
+from convscope.errors import ConvscopeError
 from convscope.experiment.features import what_to_train
 from convscope.experiment.results import data_facts, evaluate_split
 from convscope.experiment.session import Session
+from convscope.experiment.stopped import load_stopped
 from convscope.runs import Run, RunExists, create_run, start_time
-from convscope.shapes import misfit
 from convscope.training.averaging import build_averaging
-from convscope.training.checkpoint import DiskCheckpoints, load_state
+from convscope.training.checkpoint import DiskCheckpoints
 from convscope.training.environment import environment
 from convscope.training.loop import Diverged, Interrupted, Listener, fit
 from convscope.training.state import BatchRecord, EpochRecord
 from convscope.training.stopping import EarlyStopping
-
-CHECKPOINT = {
-    **dict.fromkeys(("model", "optimizer", "schedule", "scaler", "averaging", "stopping", "random"), dict),
-    "position": {"epoch": int, "step": int, "seconds": float, "images": int},
-    "history": [dict],
-    "header": {"train_images": int, "preprocessing": dict},
-}
-"""What checkpoints/last.pt holds; see `TrainState.state_dict` and `Session.header`."""
 
 
 @dataclass(frozen=True)
@@ -116,40 +107,8 @@ def resume(
         UserError: the run is finished or being trained, or its checkpoint is damaged; and whatever `train` raises.
     """
     with run.training():
-        session, state = _load(run, data_dir=data_dir, progress=progress)
+        session, state = load_stopped(run, data_dir=data_dir, progress=progress)
         return _train(run, session, state, observers, interrupted, progress)
-
-
-def _load(run: Run, *, data_dir: Path | None, progress: Progress | None) -> tuple[Session, dict[str, Any] | None]:
-    """Everything as it was when the run stopped, and the state of its last checkpoint."""
-    if run.status == "finished":
-        raise UserError(f"{run.path} is finished, there is nothing to resume: look at it with `convscope runs show`.")
-    # Without one it was stopped before its first checkpoint.
-    state = load_state(run.last_state) if run.last_state.exists() else None
-    # Sums are taken in another order on another number of threads, and then differ in their last bits.
-    threads = run.config().threads or run.environment().get("threads")
-    config = replace(run.config(), threads=threads)
-    if state is not None and (problem := misfit(state, CHECKPOINT)):
-        raise UserError(
-            f"{run.last_state} is not what a training saves there ({problem}): restore it from a copy, or train anew "
-            f"with `convscope train --config`."
-        )
-    checkpoint = (state or {}).get("header")
-    session = Session.prepare(config, data_dir=data_dir, progress=progress, checkpoint=checkpoint)
-    if state is not None and _shapes(state["model"]) != _shapes(session.model.state_dict()):
-        raise UserError(
-            f"{run.last_state} holds another network than {run.path / 'config.yaml'} says: "
-            f"undo the changes there, or train anew with `convscope train --config`."
-        )
-    if checkpoint is not None and checkpoint.get("train_images") != len(session.splits.train):
-        raise UserError(
-            f"{run.path} was trained on {checkpoint.get('train_images')} images of {config.data}, which has "
-            f"{len(session.splits.train)} to train on now: bring back what it had, or train anew with "
-            f"`convscope train --config`."
-        )
-    if state is not None:
-        session.model.load_state_dict(state["model"])  # before features are computed with it
-    return session, state
 
 
 def _train(
@@ -253,10 +212,6 @@ def _finish(run: Run, session: Session, rows: list[dict[str, Any]], seconds: flo
             },
         }
     )
-
-
-def _shapes(state: dict[str, Any]) -> dict[str, torch.Size | None]:
-    return {name: value.shape if isinstance(value, Tensor) else None for name, value in state.items()}
 
 
 class _HistoryWriter:

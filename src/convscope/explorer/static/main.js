@@ -1,13 +1,13 @@
 // The page: asks what there is, and gives each part its place. The parts know the state and not one another.
 
 import * as api from "convscope/api.js";
-import { mountConfusion } from "convscope/images/confusion.js";
-import { mountControls } from "convscope/network/controls.js";
 import { mountDetail } from "convscope/detail/detail.js";
 import { h, replace } from "convscope/dom.js";
+import { mountConfusion } from "convscope/images/confusion.js";
 import { mountGallery } from "convscope/images/gallery.js";
-import { mountGuide } from "convscope/network/guide.js";
 import { mountImage } from "convscope/images/image.js";
+import { mountControls } from "convscope/network/controls.js";
+import { mountGuide } from "convscope/network/guide.js";
 import { mountNetwork } from "convscope/network/network.js";
 import { mountOutput } from "convscope/network/output.js";
 import { mountPlayground } from "convscope/playground/playground.js";

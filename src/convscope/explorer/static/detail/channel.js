@@ -1,9 +1,9 @@
 // What a channel is good for: the image patches that excite it most, and the answer without it.
 
 import * as api from "convscope/api.js";
+import { bar, figures } from "convscope/detail/tables.js";
 import { h, replace } from "convscope/dom.js";
 import { number, percent } from "convscope/format.js";
-import { bar, figures } from "convscope/detail/tables.js";
 
 const SHOWN = 5; // classes
 const WAIT = 700; // milliseconds from question to question while patches are searched

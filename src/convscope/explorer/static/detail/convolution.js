@@ -2,14 +2,14 @@
 
 import { convolve, dot, patch, single, sliding } from "convscope/arithmetic.js";
 import { range } from "convscope/colour.js";
-import { h, replace } from "convscope/dom.js";
 import { equation } from "convscope/detail/equation.js";
-import { number, whole } from "convscope/format.js";
-import { matrix, rangeOf, signed } from "convscope/grid.js";
 import { createParts } from "convscope/detail/kernels.js";
 import { formula, sum } from "convscope/detail/math.js";
 import { createSlide } from "convscope/detail/slide.js";
 import { activations, channelMap, weightsOf } from "convscope/detail/tensors.js";
+import { h, replace } from "convscope/dom.js";
+import { number, whole } from "convscope/format.js";
+import { matrix, rangeOf, signed } from "convscope/grid.js";
 
 export async function showConvolution(subject) {
   const { row, channel, source, output } = subject;

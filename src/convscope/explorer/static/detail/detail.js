@@ -4,15 +4,15 @@ import * as api from "convscope/api.js";
 import { channelTools } from "convscope/detail/channel.js";
 import { showConvolution } from "convscope/detail/convolution.js";
 import { createHead } from "convscope/detail/head.js";
-import { h, replace } from "convscope/dom.js";
 import { showConcatenation, showProduct, showSum } from "convscope/detail/junction.js";
 import { showFlatten, showLinear } from "convscope/detail/linear.js";
 import { showBatchNorm, showResponseNorm } from "convscope/detail/norm.js";
 import { showActivation, showImage, showOther, showUnchanged } from "convscope/detail/pointwise.js";
 import { showPool } from "convscope/detail/pooling.js";
 import { showSoftmax } from "convscope/detail/softmax.js";
-import { source } from "convscope/state.js";
 import { activations } from "convscope/detail/tensors.js";
+import { h, replace } from "convscope/dom.js";
+import { source } from "convscope/state.js";
 
 const IMAGE = "image";
 const VIEWS = {

@@ -1,12 +1,12 @@
 // Where branches meet: sums, products, and channels put behind one another.
 
 import { single } from "convscope/arithmetic.js";
-import { h, replace } from "convscope/dom.js";
 import { equation } from "convscope/detail/equation.js";
-import { number, whole } from "convscope/format.js";
 import { createSlide, workbench } from "convscope/detail/slide.js";
 import { figures } from "convscope/detail/tables.js";
 import { activations, channelMap } from "convscope/detail/tensors.js";
+import { h, replace } from "convscope/dom.js";
+import { number, whole } from "convscope/format.js";
 
 /** He and others, arXiv 1512.03385: a shortcut past some layers, added to what they computed. */
 export async function showSum(subject) {

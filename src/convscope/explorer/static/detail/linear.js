@@ -1,13 +1,13 @@
 // Fully connected layers: every input times its weight, summed up; and the flattening of maps before them.
 
 import { range } from "convscope/colour.js";
-import { h } from "convscope/dom.js";
 import { equation } from "convscope/detail/equation.js";
-import { number, shape, whole } from "convscope/format.js";
-import { createGrid, rangeOf, signed, thumbnail } from "convscope/grid.js";
 import { formula, sum } from "convscope/detail/math.js";
 import { bar, figures } from "convscope/detail/tables.js";
 import { activations, channelMap, weightsOf } from "convscope/detail/tensors.js";
+import { h } from "convscope/dom.js";
+import { number, shape, whole } from "convscope/format.js";
+import { createGrid, rangeOf, signed, thumbnail } from "convscope/grid.js";
 
 const SHOWN = 8;
 const MAPS = 16;

@@ -1,13 +1,13 @@
 // Norms: batch normalisation, and local response normalisation across channels.
 
 import { single } from "convscope/arithmetic.js";
-import { h, replace } from "convscope/dom.js";
 import { equation } from "convscope/detail/equation.js";
-import { number } from "convscope/format.js";
-import { matrix } from "convscope/grid.js";
 import { formula, fraction, m, row as line, sum } from "convscope/detail/math.js";
 import { createSlide, workbench } from "convscope/detail/slide.js";
 import { activations, channelMap, weightsOf } from "convscope/detail/tensors.js";
+import { h, replace } from "convscope/dom.js";
+import { number } from "convscope/format.js";
+import { matrix } from "convscope/grid.js";
 
 /** Ioffe & Szegedy, arXiv 1502.03167: in evaluation with the running mean and variance that training left. */
 export async function showBatchNorm(subject) {

@@ -1,12 +1,12 @@
 // Layers that look at one value at a time: activations with their curve, those that do nothing, the image itself.
 
 import { activation, single } from "convscope/arithmetic.js";
-import { h, replace, svg } from "convscope/dom.js";
 import { equation } from "convscope/detail/equation.js";
-import { number } from "convscope/format.js";
-import { rangeOf } from "convscope/grid.js";
 import { createSlide, workbench } from "convscope/detail/slide.js";
 import { activations, channelMap } from "convscope/detail/tensors.js";
+import { h, replace, svg } from "convscope/dom.js";
+import { number } from "convscope/format.js";
+import { rangeOf } from "convscope/grid.js";
 
 const SENTENCES = {
   ReLU: "What is negative becomes 0; the rest passes.",

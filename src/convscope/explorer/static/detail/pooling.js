@@ -1,12 +1,12 @@
 // Pools: the largest value of a window, or the mean of it.
 
 import { adaptive, averageCount, patch, sliding } from "convscope/arithmetic.js";
-import { h, replace } from "convscope/dom.js";
 import { equation } from "convscope/detail/equation.js";
-import { number, whole } from "convscope/format.js";
-import { matrix, rangeOf } from "convscope/grid.js";
 import { createSlide, workbench } from "convscope/detail/slide.js";
 import { activations, channelMap } from "convscope/detail/tensors.js";
+import { h, replace } from "convscope/dom.js";
+import { number, whole } from "convscope/format.js";
+import { matrix, rangeOf } from "convscope/grid.js";
 
 const MOST = 256; // values written out
 

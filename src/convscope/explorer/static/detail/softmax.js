@@ -2,11 +2,11 @@
 
 import * as api from "convscope/api.js";
 import { range } from "convscope/colour.js";
-import { h } from "convscope/dom.js";
 import { equation } from "convscope/detail/equation.js";
-import { number, whole } from "convscope/format.js";
 import { formula, fraction, m, row as line, sub, sum } from "convscope/detail/math.js";
 import { bar, figures } from "convscope/detail/tables.js";
+import { h } from "convscope/dom.js";
+import { number, whole } from "convscope/format.js";
 
 const SHOWN = 20; // classes
 

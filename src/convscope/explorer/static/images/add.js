@@ -1,10 +1,10 @@
 // Images of one's own: from a file, dropped, pasted, drawn or photographed. They go to the explorer's own server alone.
 
 import * as api from "convscope/api.js";
-import { createCamera } from "convscope/images/camera.js";
 import { h, notify } from "convscope/dom.js";
-import { newest } from "convscope/latest.js";
+import { createCamera } from "convscope/images/camera.js";
 import { createPad } from "convscope/images/pad.js";
+import { newest } from "convscope/latest.js";
 
 /** An element with the buttons, and the panels of the tools; listens for what is dropped on the page or pasted. */
 export function createAdding(context) {

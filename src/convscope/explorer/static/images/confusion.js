@@ -3,9 +3,9 @@
 import * as api from "convscope/api.js";
 import { h, replace } from "convscope/dom.js";
 import { percent, whole } from "convscope/format.js";
-import { newest } from "convscope/latest.js";
 import { confusedPairs, createMatrix } from "convscope/images/matrix.js";
 import { createThumbnails } from "convscope/images/thumbnails.js";
+import { newest } from "convscope/latest.js";
 
 const MOST_CLASSES = 40; // of more the table is too large to be read
 const PAIRS = 10;

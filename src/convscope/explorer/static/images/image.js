@@ -1,16 +1,16 @@
 // The image that goes through the network: how it looks, what it is, the way to others, and what can be laid over it.
 
 import * as api from "convscope/api.js";
-import { createAdding } from "convscope/images/add.js";
 import { h, replace } from "convscope/dom.js";
 import { percent } from "convscope/format.js";
-import { newest } from "convscope/latest.js";
+import { createAdding } from "convscope/images/add.js";
 import { imageName } from "convscope/images/names.js";
 import { createNeighbours } from "convscope/images/neighbours.js";
 import { createOverlay } from "convscope/images/overlay.js";
 import { createSees } from "convscope/images/sees.js";
-import { source } from "convscope/state.js";
 import { createWalk } from "convscope/images/walk.js";
+import { newest } from "convscope/latest.js";
+import { source } from "convscope/state.js";
 
 const SMOOTH = 100; // pixels a side from which a picture is a photo rather than a few squares
 

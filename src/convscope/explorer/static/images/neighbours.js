@@ -3,10 +3,10 @@
 import * as api from "convscope/api.js";
 import { h, replace } from "convscope/dom.js";
 import { number, percent, whole } from "convscope/format.js";
-import { newest } from "convscope/latest.js";
 import { imageName } from "convscope/images/names.js";
-import { source } from "convscope/state.js";
 import { thumbnail } from "convscope/images/thumbnails.js";
+import { newest } from "convscope/latest.js";
+import { source } from "convscope/state.js";
 
 const PAUSE = 700; // milliseconds between two questions, while the server computes
 

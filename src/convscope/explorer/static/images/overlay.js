@@ -4,8 +4,8 @@ import * as api from "convscope/api.js";
 import { colour, decode } from "convscope/colour.js";
 import { h, notify, replace } from "convscope/dom.js";
 import { number } from "convscope/format.js";
-import { newest } from "convscope/latest.js";
 import { classOptions, named, select } from "convscope/images/names.js";
+import { newest } from "convscope/latest.js";
 import { source } from "convscope/state.js";
 
 const METHODS = [

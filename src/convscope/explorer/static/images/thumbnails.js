@@ -3,8 +3,8 @@
 import * as api from "convscope/api.js";
 import { h, replace } from "convscope/dom.js";
 import { percent, whole } from "convscope/format.js";
-import { newest } from "convscope/latest.js";
 import { imageName } from "convscope/images/names.js";
+import { newest } from "convscope/latest.js";
 
 /** The question for the first images of a run; an exported page holds the answer to this one alone. */
 export const FIRST = { split: "test", order: "index", offset: 0, limit: 60 };

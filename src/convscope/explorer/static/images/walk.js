@@ -2,8 +2,8 @@
 
 import { live } from "convscope/api.js";
 import { h, notify } from "convscope/dom.js";
-import { newest } from "convscope/latest.js";
 import { FIRST, findImages } from "convscope/images/thumbnails.js";
+import { newest } from "convscope/latest.js";
 
 /** Buttons to the image before and after, to any, and to those that the network got wrong. */
 export function createWalk({ state, info }) {

@@ -3,9 +3,9 @@
 import * as api from "convscope/api.js";
 import { h, replace } from "convscope/dom.js";
 import { newest } from "convscope/latest.js";
-import { source } from "convscope/state.js";
 import { gradient } from "convscope/network/strip.js";
 import { difference } from "convscope/network/verdict.js";
+import { source } from "convscope/state.js";
 
 const HOW_TO_READ = "From top to bottom: what each layer makes of the image. Each small picture is a channel; click " +
   "one to see how its values are computed, or a layer's name to read about it.";

@@ -2,15 +2,15 @@
 
 import * as api from "convscope/api.js";
 import { h, notify, replace } from "convscope/dom.js";
-import { seesImage } from "convscope/network/filters.js";
 import { whole } from "convscope/format.js";
+import { newest } from "convscope/latest.js";
+import { seesImage } from "convscope/network/filters.js";
 import { fromTensor } from "convscope/network/heat.js";
 import { highlight } from "convscope/network/highlight.js";
-import { newest } from "convscope/latest.js";
 import { arrange, fold, readersOf } from "convscope/network/layout.js";
 import { drawItems } from "convscope/network/rows.js";
-import { source } from "convscope/state.js";
 import { createStrip } from "convscope/network/strip.js";
+import { source } from "convscope/state.js";
 
 const SHORT = 30; // layers of a network that is shown without folding
 const WATCHED = { main: ["run", "epoch", "image"], other: ["other", "otherEpoch", "image"] };

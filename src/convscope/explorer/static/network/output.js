@@ -4,8 +4,8 @@ import * as api from "convscope/api.js";
 import { h, replace } from "convscope/dom.js";
 import { number, percent } from "convscope/format.js";
 import { newest } from "convscope/latest.js";
-import { source } from "convscope/state.js";
 import { answerOf, rank } from "convscope/network/verdict.js";
+import { source } from "convscope/state.js";
 
 const MOST = 10; // bars
 const WATCHED = { main: ["run", "epoch", "image"], other: ["other", "otherEpoch", "image"] };

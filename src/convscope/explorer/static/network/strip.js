@@ -2,8 +2,8 @@
 
 import { css, paint } from "convscope/colour.js";
 import { h, notify, replace } from "convscope/dom.js";
-import { paintFilter } from "convscope/network/filters.js";
 import { number, whole } from "convscope/format.js";
+import { paintFilter } from "convscope/network/filters.js";
 import { fromOverview, limitsOf } from "convscope/network/heat.js";
 import { channelName } from "convscope/network/words.js";
 

@@ -4,8 +4,8 @@ import { h, replace } from "convscope/dom.js";
 import { number } from "convscope/format.js";
 import { createPlayer } from "convscope/player.js";
 import { createControls, sizeFormula } from "convscope/playground/controls.js";
-import { inputTable, kernelTable, outputTable } from "convscope/playground/tables.js";
 import { EXAMPLES, compute, fromText, layerOf, paddingOf, python, toText, whyNot } from "convscope/playground/rules.js";
+import { inputTable, kernelTable, outputTable } from "convscope/playground/tables.js";
 
 export function mountPlayground(element, { state }) {
   let setting = fromText(state.get().play) ?? EXAMPLES.Convolution;
