@@ -7,7 +7,7 @@ export function figures({ caption = null, heads, rows }) {
   return h("div", { class: "wide" },
     h("table", { class: "figures" },
       caption ? h("caption", {}, caption) : null,
-      h("thead", {}, h("tr", {}, heads.map((text) => h("th", { scope: "col" }, text)))),
+      h("thead", {}, h("tr", {}, heads.map((text) => h(text ? "th" : "td", { scope: text ? "col" : null }, text)))),
       h("tbody", {}, rows)));
 }
 

@@ -76,7 +76,7 @@ function drawFold(fold, drawing, isOpen) {
   }
 
   const head = drawHead(button, drawing.modules[fold.name], last.shape, parameters, tools);
-  const element = h("section", { class: "fold", "aria-label": fold.name }, head, outcome, inside);
+  const element = h("div", { class: "fold", role: "group", "aria-label": fold.name }, head, outcome, inside);
   drawing.folds.push({ names: new Set(rows.map((row) => row.name)), open });
   open(isOpen);
   return element;
