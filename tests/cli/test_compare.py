@@ -50,6 +50,7 @@ def test_networks_side_by_side(process: Command, fashion_slice: Path, place: Pat
     (comparison,) = (place / "runs" / "comparisons").iterdir()
     assert {path.name for path in comparison.iterdir()} == {"curves.png", "comparison.csv", "comparison.html"}
     assert f"curves runs/comparisons/{comparison.name}/curves.png, report " in done.out
+    assert re.search(r"^look inside: convscope explore runs/\S+ runs/\S+$", done.out, flags=re.MULTILINE)
     assert {run.config().split_seed for run in runs.values()} == {0}
 
 

@@ -55,7 +55,8 @@ def test_what_is_printed(trained: tuple[Path, Any]) -> None:
     assert all(len(line) == len(lines[2]) for line in lines[3:5])
     accuracy = Run(path).metrics()["test"]["top1"]
     assert re.search(rf"^test +accuracy {accuracy:.2%} \(95% interval ", done.out, flags=re.MULTILINE)
-    assert "report runs/first/report.html" in lines[-1]
+    assert "report runs/first/report.html" in lines[-2]
+    assert lines[-1] == "look inside: convscope explore runs/first"
 
 
 def test_what_is_left_in_the_run_directory(trained: tuple[Path, Any]) -> None:

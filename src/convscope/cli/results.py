@@ -1,5 +1,6 @@
 """Printing what a run or a comparison gave."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ def say_results(run: Run, report: Path) -> None:
     for split, name in (("val", "validation"), ("test", "test")):
         print(f"{name:<10}  {scores(metrics[split])}")
     print(f"pictures in {run.figures}, report {report}")
+    print(f"look inside: convscope explore {shlex.quote(str(run.path))}")
 
 
 def scores(report: Mapping[str, Any]) -> str:
@@ -42,6 +44,8 @@ def say_comparison(comparison: Comparison, verdict: str, report: Path) -> None:
     print(f"curves {comparison.figure}, report {report}")
     for run in comparison.runs:
         print(f"confusion matrix {run.figures / 'confusion.png'}")
+    paths = " ".join(shlex.quote(str(run.path)) for run in comparison.runs)
+    print(f"look inside: convscope explore {paths}")
 
 
 def _table(rows: Sequence[Row]) -> Table:
