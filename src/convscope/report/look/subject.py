@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import torch
@@ -23,6 +24,8 @@ _MAPS = 10
 """Channels of a layer whose maps are drawn."""
 _ROWS = 16
 """Layers in one picture."""
+_BATCH_BYTES = 256 << 20
+"""What a layer may give for a batch; several of them are in memory at a time."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,7 +41,7 @@ class Subject:
     """Of this layer; None for all, or for those that are most active."""
     folder: Path
     batch_size: int
-    """Images that go through the network at a time: looking must not need more memory than training."""
+    """Images that go through the network at a time: no more than in training, and few where their maps are large."""
 
     @classmethod
     def open(
@@ -57,14 +60,16 @@ class Subject:
             check_channels(layer, find_layer(table, layer).output_shape[0], channels)
         elif channels is not None:
             raise UserError("channels are numbered layer by layer: say of which --layer they are.")
+        layers = tuple(row for row in table if not row.training_only)
+        largest = 4 * max(prod(row.output_shape) for row in layers)  # bytes, in float32
         return cls(
             predictor=predictor,
             model=predictor.model,
-            layers=tuple(row for row in table if not row.training_only),
+            layers=layers,
             layer=layer,
             channels=channels,
             folder=output or run.path / "look",
-            batch_size=images_at_once(run.config()),
+            batch_size=max(1, min(images_at_once(run.config()), _BATCH_BYTES // largest)),
         )
 
     @property
