@@ -291,3 +291,13 @@ def test_large_networks_are_folded(
     assert_true(last, computed(run, fashion_splits)["features.denseblock4.denselayer16.conv2"])
     page.get_by_role("button", name="Fold all", exact=True).click()
     expect(last).to_be_hidden()
+
+
+def test_an_address_of_runs_that_are_gone_shows_those_that_are_there(
+    explore: Explore, open_page: OpenPage, make_run: MakeRun
+) -> None:
+    run = make_run("linear")
+    page = settled(open_page(f"{explore(run)}#run=gone&other=gone+too&epoch=3"))
+    expect(page.locator("#main-side .output")).to_contain_text("linear")
+    expect(page.locator("#other-side")).to_be_hidden()
+    assert "gone" not in page.url

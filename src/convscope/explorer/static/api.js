@@ -48,7 +48,8 @@ export function picture(name, parameters) {
 
 /** Send the bytes of an image file; answers {id, warning}. */
 export async function upload(blob) {
-  return (await checked(await reach("api/upload", { method: "POST", body: blob, headers: { "X-Convscope": "1" } }))).json();
+  const request = { method: "POST", body: blob, headers: { "X-Convscope": "1" } };
+  return (await checked(await reach("api/upload", request))).json();
 }
 
 const pending = new Map();

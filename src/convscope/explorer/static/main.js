@@ -45,7 +45,9 @@ function mountViews(element, state) {
   function show() {
     const { view, other } = state.get();
     const link = ([key, label]) =>
-      h("button", { type: "button", "aria-current": key === view ? "page" : null, onclick: () => state.set({ view: key }) }, label);
+      h("button", {
+        type: "button", "aria-current": key === view ? "page" : null, onclick: () => state.set({ view: key }),
+      }, label);
     replace(element, Object.entries(VIEWS).map(link));
     for (const key of Object.keys(VIEWS)) document.getElementById(`${key}-view`).hidden = key !== view;
     document.getElementById("other-side").hidden = other === null;

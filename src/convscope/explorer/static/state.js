@@ -15,6 +15,8 @@ const START = {
   method: null, layer: null, channel: null, side: "main", play: null,
 };
 
+const PLACES = ["view", "run", "image", "layer"]; // keys to whose earlier values the browser's Back goes
+
 /** A state that begins with what the address says, and with `defaults` for what it does not say. */
 export function createState(defaults) {
   let values = { ...START, ...defaults, ...fromAddress() };
@@ -39,7 +41,7 @@ export function createState(defaults) {
       const before = values;
       if (!apply({ ...values, ...changes })) return;
       // Moving a slider leaves no trail of its own.
-      const moved = !replace && KEYS.some((key) => ["view", "image", "layer", "run"].includes(key) && before[key] !== values[key]);
+      const moved = !replace && PLACES.some((key) => before[key] !== values[key]);
       history[moved ? "pushState" : "replaceState"](null, "", toAddress(values));
     },
     subscribe(listener) {
