@@ -55,6 +55,7 @@ def environment() -> dict[str, Any]:
             "convscope": version("convscope"),
             "python": platform.python_version(),
             **{name: version(name) for name in LIBRARIES},
+            "torch": str(torch.__version__),  # with the build, such as +cu130
         },
         "system": platform.platform(),
         "device": _devices(),
