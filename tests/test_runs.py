@@ -1,10 +1,12 @@
 """The run directory: made, found, read, listed, and what happens when it is damaged."""
 
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from dataclasses import fields
 from pathlib import Path
 from threading import Event, Thread
@@ -211,7 +213,11 @@ def test_damaged_predictions(tmp_path: Path) -> None:
     whole = path.read_bytes()
     flipped = bytearray(whole)
     flipped[len(whole) // 3] ^= 0xFF
-    for damaged in (b"", b"PK", b"no archive", whole[: len(whole) // 2], bytes(flipped)):
+    no_array = io.BytesIO()
+    with zipfile.ZipFile(no_array, "w") as archive:
+        for name in ("logits.npy", "labels.npy"):
+            archive.writestr(name, b"")
+    for damaged in (b"", b"PK", b"no archive", whole[: len(whole) // 2], bytes(flipped), no_array.getvalue()):
         path.write_bytes(damaged)
         with pytest.raises(UserError, match=r"predictions\.npz is damaged"):
             run.predictions()
@@ -269,6 +275,7 @@ def test_damaged_setting(tmp_path: Path) -> None:
 
 HOLD = """
 import sys
+import zipfile
 from pathlib import Path
 from convscope.runs import Run
 

@@ -98,8 +98,12 @@ def read_arrays(path: Path, keys: tuple[str, ...], *, at_most: int) -> dict[str,
             size = sum(member.file_size for member in zipfile.ZipFile(file).infolist())
             if size > at_most:
                 raise ValueError(f"it unpacks to {size:,} bytes")
-            with np.load(file, allow_pickle=False) as arrays:
-                return {key: arrays[key] for key in keys}
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = {key: archive[key] for key in keys}
+            for key, array in arrays.items():
+                if not isinstance(array, np.ndarray):  # of a member that is no array NumPy gives the bytes
+                    raise ValueError(f"its {key} is no array")
+            return arrays
     except FileNotFoundError as error:
         raise UserError(f"{run} has no {path.stem} yet: run `convscope evaluate {run}`.") from error
     except Exception as error:  # a damaged archive makes NumPy and zipfile stumble in a dozen ways
