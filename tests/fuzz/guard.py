@@ -11,6 +11,8 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
+import torch
+
 _FORBIDDEN = (
     "subprocess.",
     "socket.bind",
@@ -87,6 +89,7 @@ def _install() -> None:
     # There is no way to take a hook off again: it stays, and looks away while nobody watches.
     if not getattr(sys, "_convscope_guard", False):
         sys._convscope_guard = True  # type: ignore[attr-defined]
+        repr(torch.zeros(1))  # to write a tensor PyTorch imports more of itself, once, and makes code on the way
         sys.addaudithook(_hook)
 
 
