@@ -28,7 +28,7 @@ def small(make_run: Callable[..., Run], tmp_path_factory: pytest.TempPathFactory
 def predicted(explorer: Explorer, image: str, epoch: str = "best") -> str:
     """The class that the network names."""
     subject = explorer.first
-    values = subject.recorded(epoch, image, explorer.library.pixels(image, subject.predictor().preprocessing))
+    values = subject.recorded(epoch, image, explorer.images.pixels(image, subject.predictor().preprocessing))
     return explorer.classes[int(values[subject.output].argmax())]
 
 

@@ -191,7 +191,7 @@ def test_pictures_are_the_images(questions: Any, fashion_splits: Splits) -> None
 
 def test_thumbnails_are_small(open_explorer: Any, make_run: Callable[..., Run]) -> None:
     questions = open_explorer(make_run("linear"))
-    image = questions.explorer.library.add(picture(Image.new("L", (28, 28), 30)))
+    image = questions.explorer.images.add(picture(Image.new("L", (28, 28), 30)))
     assert Image.open(io.BytesIO(questions.ask("thumbnail", image=image).body)).size == (28, 28)
 
 
@@ -284,7 +284,7 @@ def test_warnings_about_an_image(questions: Any) -> None:
 
 
 def test_images_not_looked_at_are_forgotten(questions: Any) -> None:
-    library = questions.explorer.library
+    library = questions.explorer.images
     names = [library.add(picture(Image.new("L", (28, 28), grey))) for grey in range(UPLOADS + 1)]
     assert "give it once more" in questions.refused("picture", 404, image=names[0])
     assert questions.ask("picture", image=names[1]).status == 200
@@ -300,7 +300,7 @@ def test_without_its_data_set_a_run_shows_images_that_are_given(make_run: Callab
 
     said = json.loads(answer(lambda: explorer, "runs", []).body)
     assert said["splits"] == {"test": 0, "train": 0}
-    image = explorer.library.add(picture(Image.new("L", (28, 28), 30)))
+    image = explorer.images.add(picture(Image.new("L", (28, 28), 30)))
     place = {"run": "elsewhere", "epoch": "best"}
     assert answer(lambda: explorer, "overview", [*(place | {"image": image}).items()]).status == 200
     refused = answer(lambda: explorer, "overview", [*(place | {"image": "test/0"}).items()])
@@ -310,7 +310,7 @@ def test_without_its_data_set_a_run_shows_images_that_are_given(make_run: Callab
 def test_runs_side_by_side(open_explorer: Any, make_run: Callable[..., Run], tinyvgg: Run) -> None:
     questions = open_explorer(tinyvgg, make_run("lenet5", input_size=32))
     assert [run["name"] for run in questions.json("runs")["runs"]] == ["tinyvgg_bn", "lenet5"]
-    image = questions.explorer.library.add(picture(Image.new("RGB", (50, 40), "red")))
+    image = questions.explorer.images.add(picture(Image.new("RGB", (50, 40), "red")))
     shapes = {}
     for run in ("tinyvgg_bn", "lenet5"):
         overview = questions.json("overview", run=run, epoch="best", image=image)

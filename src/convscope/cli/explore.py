@@ -138,7 +138,7 @@ def _image(explorer: "Explorer", word: str) -> str:
         raise UserError(
             f"there is no image {word} ({error.strerror}): name a file, or an image of the data set such as test/3."
         ) from error
-    return explorer.library.add(content, word)
+    return explorer.images.add(content, word)
 
 
 def _open(flags: Explore, runs: list[Run]) -> "Explorer":

@@ -38,7 +38,7 @@ def without(explorer: Explorer, *, run: str, epoch: str, image: str, layer: str,
 def neighbours(explorer: Explorer, *, run: str, epoch: str, image: str) -> Answer:
     """The training images in which the last layer sees nearly the same."""
     subject = explorer.subject(run)
-    train = explorer.library.split("train")
+    train = explorer.images.split("train")
     indices = _searched(train, subject)
 
     def work(progress: Progress) -> Tensor:
@@ -57,7 +57,7 @@ def neighbours(explorer: Explorer, *, run: str, epoch: str, image: str) -> Answe
         return in_json({"state": "computing", "progress": job.progress, "searched": len(indices), "images": []})
     found: Tensor = job.result()
     with subject.alone(epoch) as predictor:
-        pixels = explorer.library.pixels(image, predictor.preprocessing)
+        pixels = explorer.images.pixels(image, predictor.preprocessing)
         alone = ImageSet(pixels[None], torch.tensor([0]), ("the image",))
         query = features(predictor.model, predictor.preprocessing, alone)[0]
     # One more than are shown, for an image of the training set is its own nearest neighbour.
@@ -74,7 +74,7 @@ def patches(explorer: Explorer, *, run: str, epoch: str, layer: str, channel: in
     """The patches of test images that excite a channel most; searched once for all channels of the layer."""
     subject = explorer.subject(run)
     _check_channel(subject, layer, channel)
-    test = explorer.library.split("test")
+    test = explorer.images.split("test")
     limit = _count("test", subject, len(test))
 
     def work(progress: Progress) -> Any:
@@ -103,7 +103,7 @@ def patches(explorer: Explorer, *, run: str, epoch: str, layer: str, channel: in
 
 def inputs_of(explorer: Explorer, predictor: Predictor, image: str) -> Tensor:
     """What the network sees: (1, C, H, W) on its device."""
-    pixels = explorer.library.pixels(image, predictor.preprocessing)
+    pixels = explorer.images.pixels(image, predictor.preprocessing)
     return predictor.preprocessing(pixels[None]).to(predictor.device)
 
 

@@ -34,7 +34,7 @@ class Explorer:
                     f"the runs {self.first.name} and {subject.name} know different classes, so no image suits both: "
                     f"name one of them at a time."
                 )
-        self.library = Library(splits, [subject.predictor().preprocessing for subject in subjects])
+        self.images = Library(splits, [subject.predictor().preprocessing for subject in subjects])
         self.background = Background()
 
     @classmethod

@@ -144,7 +144,7 @@ def _keep_run(page: Page, run: Subject, images: Sequence[str], progress: Progres
     page.put(Answer(found, JSON), "images", run=run.name, **_FIRST)
     with suppress(ConvscopeError):  # and runs that were never tested
         page.keep("confusion", run=run.name)
-    if page.explorer.library.sizes["train"]:
+    if page.explorer.images.sizes["train"]:
         for image in images:
             for neighbour in _neighbours(page, run, image, progress):
                 page.keep("thumbnail", image=neighbour["id"])

@@ -40,7 +40,7 @@ def verdicts(explorer: Explorer, run: str, split: str = "test") -> Verdicts:
         raise Refused(f"the run {run} has no predictions yet: run `convscope evaluate {run}`.", 404)
     arrays = subject.run.predictions()
     labels = arrays["labels"]
-    if not np.array_equal(labels, explorer.library.split(split).labels.numpy()):
+    if not np.array_equal(labels, explorer.images.split(split).labels.numpy()):
         raise Refused(
             f"the run {run} was tested on other images: run `convscope evaluate {run}`, or explore it by itself "
             f"if it was trained on other data.",
@@ -65,7 +65,7 @@ def images(
     wrong: int = 0,
 ) -> Answer:
     """A page of the images of one split, those that fit the filters."""
-    labels = explorer.library.split(split).labels.numpy()
+    labels = explorer.images.split(split).labels.numpy()
     said = None
     try:
         said = verdicts(explorer, run, split)
@@ -108,19 +108,19 @@ def confusion(explorer: Explorer, *, run: str) -> Answer:
 def picture(explorer: Explorer, *, image: str, run: str | None = None) -> Answer:
     """An image as the data set has it, or as it was decoded for a run's network."""
     subject = explorer.first if run is None else explorer.subject(run)
-    return png(explorer.library.pixels(image, subject.predictor().preprocessing))
+    return png(explorer.images.pixels(image, subject.predictor().preprocessing))
 
 
 def thumbnail(explorer: Explorer, *, image: str) -> Answer:
     """The same, small."""
-    return png(explorer.library.pixels(image, explorer.first.predictor().preprocessing), most=_THUMBNAIL)
+    return png(explorer.images.pixels(image, explorer.first.predictor().preprocessing), most=_THUMBNAIL)
 
 
 def upload(explorer: Explorer, content: bytes) -> Answer:
     """Take the bytes of an image file."""
-    image = explorer.library.add(content)
+    image = explorer.images.add(content)
     preprocessing = explorer.first.predictor().preprocessing
-    pixels = explorer.library.pixels(image, preprocessing)
+    pixels = explorer.images.pixels(image, preprocessing)
     warning = None
     if pixels.amin() == pixels.amax():
         warning = "The image has the same brightness everywhere, so there is nothing in it to recognise."

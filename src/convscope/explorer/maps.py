@@ -21,7 +21,7 @@ _WEIGHTS_LIMIT = 64 << 20
 
 def recorded(explorer: Explorer, subject: Subject, epoch: str, image: str) -> dict[str, Tensor]:
     """What every layer computes for an image, see `Subject.recorded`."""
-    pixels = explorer.library.pixels(image, subject.predictor(epoch).preprocessing)
+    pixels = explorer.images.pixels(image, subject.predictor(epoch).preprocessing)
     return subject.recorded(epoch, image, pixels)
 
 
@@ -34,7 +34,7 @@ def overview(explorer: Explorer, *, run: str, epoch: str, image: str, top: int =
     logits = rows[subject.output]
     return in_json(
         {
-            "image": {"label": explorer.library.label(image), "shape": list(rows[IMAGE].shape)},
+            "image": {"label": explorer.images.label(image), "shape": list(rows[IMAGE].shape)},
             "layers": {
                 name: _maps(values, best[name], top if name != IMAGE else len(values))
                 if values.ndim == 3

@@ -16,7 +16,7 @@ def runs(explorer: Explorer) -> Answer:
     return in_json(
         {
             "runs": [_describe(subject) for subject in explorer.subjects.values()],
-            "splits": explorer.library.sizes,
+            "splits": explorer.images.sizes,
             "image": "test/0",
             "can_upload": True,
             "upload_limit": UPLOAD_LIMIT,

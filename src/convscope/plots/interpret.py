@@ -183,7 +183,8 @@ def _overlay(picture: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
 def _class_colours(count: int) -> list[Any]:
     """A colour for each class; classes have no order, so up to twenty are set apart by hue."""
     if count <= 20:
-        return list(matplotlib.colormaps["tab10" if count <= 10 else "tab20"].colors[:count])  # type: ignore[attr-defined]
+        palette = matplotlib.colormaps["tab10" if count <= 10 else "tab20"]
+        return list(palette(np.arange(count))[:, :3])  # whole numbers are places in it
     return list(matplotlib.colormaps["nipy_spectral"](np.linspace(0.05, 0.95, count))[:, :3])
 
 
