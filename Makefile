@@ -56,7 +56,7 @@ $(VENV)/bin/python:
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing into $(VENV); torch is large, the first time takes minutes"
 	@$(PIP) torch==$$(sed -n 's/^torch==//p' constraints.txt) numpy setuptools
-	@$(PIP) --no-build-isolation --editable .
+	@$(PIP) --no-build-isolation --editable ".[all]"
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed

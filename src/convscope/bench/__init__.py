@@ -1,0 +1,1 @@
+"""How fast a run's network answers in each engine that is present."""

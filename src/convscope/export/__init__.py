@@ -1,0 +1,1 @@
+"""A run's network as one file for other programs, checked before it counts as done."""

@@ -1,0 +1,1 @@
+"""Networks of the catalogue in a Lightning Trainer."""

@@ -1,0 +1,1 @@
+"""Hyperparameter search: many short trainings, of which the best setting becomes a recipe."""

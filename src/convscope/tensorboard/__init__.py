@@ -1,0 +1,1 @@
+"""Training records as TensorBoard events."""
