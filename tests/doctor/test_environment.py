@@ -33,6 +33,12 @@ def test_missing_data_is_named_with_the_command_that_brings_it(tmp_path: Path) -
     assert "fetch fashion-mnist-mini" not in advice
 
 
+def test_what_single_verbs_lack_is_named_with_the_extra_that_brings_it() -> None:
+    advice = list(doctor.advice_on_extras({"export": {"onnx": "1", "openvino": None}, "search": {"optuna": "5"}}))
+    assert len(advice) == 1
+    assert advice[0].startswith("openvino cannot be found") and '`pip install "convscope[export]"`' in advice[0]
+
+
 def test_data_that_is_there_needs_no_advice(tmp_path: Path, idx_files: Callable[[Path], None]) -> None:
     idx_files(tmp_path / "mnist")
     facts = examine(tmp_path)

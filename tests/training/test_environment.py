@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from convscope.training import environment as module
-from convscope.training.environment import LIBRARIES, environment
+from convscope.training.environment import EXTRAS, LIBRARIES, environment
 
 
 def test_it_says_what_is_running() -> None:  # R-D8
@@ -29,8 +29,14 @@ def test_it_says_what_is_running() -> None:  # R-D8
 
 def test_every_required_library_is_listed() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    required = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}
-    assert set(LIBRARIES) == required
+    assert set(LIBRARIES) == _names(project["dependencies"])
+    extras = project["optional-dependencies"]
+    assert {extra: set(names) for extra, names in EXTRAS.items()} == {extra: _names(extras[extra]) for extra in EXTRAS}
+    assert extras["all"] == [f"convscope[{','.join(EXTRAS)}]"]
+
+
+def _names(requirements: list[str]) -> set[str]:
+    return {re.match(r"[\w-]+", line)[0] for line in requirements}
 
 
 def test_features_agree_with_the_kernel() -> None:

@@ -150,7 +150,7 @@ def _examine_environment(flags: Environment) -> None:
 def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Name and value of each fact, in the words of a person."""
     device, cpu, data = facts["device"], facts["cpu"], facts["data"]
-    for name, version in facts["versions"].items():
+    for name, version in (facts["versions"] | facts["extras"]).items():
         yield name, version or "not installed"
     yield "system", facts["system"]
     yield "device", f"{device['auto']} (present: {', '.join(device['present'])})"

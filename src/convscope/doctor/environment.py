@@ -11,20 +11,30 @@ import torch
 from convscope.catalog import DATA
 from convscope.data.sources import locate
 from convscope.downloads import data_directory
-from convscope.training.environment import environment
+from convscope.training.environment import EXTRAS, environment, version
 from convscope.training.runtime import choose_precision
+
+_WITHOUT = {
+    "export": "`convscope export` writes fewer formats and `predict` has fewer engines",
+    "lightning": "convscope.lightning is closed",
+    "search": "there is no `convscope search`",
+    "tensorboard": "there is no --tensorboard",
+}
 
 
 def examine(data_dir: Path | None = None) -> dict[str, Any]:
     """The machine's facts (see `training.environment`) and what follows from them, as JSON types.
 
-    Adds `precision` (`auto` and `why`), `data` (`directory`, and `sets`: name -> folder or None) and `advice`:
-    a sentence for each thing that is missing or in the way, with its remedy.
+    Adds `extras` (versions of the libraries that single verbs need), `precision` (`auto` and `why`), `data`
+    (`directory`, and `sets`: name -> folder or None) and `advice`: a sentence for each thing that is missing or in the
+    way, with its remedy.
     """
     facts = environment()
     directory = data_directory(data_dir)
     places = {name: locate(entry, data_dir) for name, entry in DATA.items()}
+    extras = {extra: {name: version(name) for name in names} for extra, names in EXTRAS.items()}
     return facts | {
+        "extras": {name: found for versions in extras.values() for name, found in versions.items()},
         "precision": precision(facts["device"]["auto"]),
         "data": {
             "directory": str(directory),
@@ -32,6 +42,7 @@ def examine(data_dir: Path | None = None) -> dict[str, Any]:
         },
         "advice": [
             *advice_on_libraries(facts["versions"]),
+            *advice_on_extras(extras),
             *advice_on_devices(facts["device"]),
             *advice_on_threads(facts["threads"], facts["cpu"]),
             *advice_on_data(directory, [name for name, place in places.items() if place is None]),
@@ -59,6 +70,17 @@ def advice_on_libraries(versions: dict[str, str | None]) -> Iterator[str]:
             f"{', '.join(missing)} cannot be found among the installed packages: "
             f"install Convscope anew with `pip install`, which brings what it needs."
         )
+
+
+def advice_on_extras(extras: dict[str, dict[str, str | None]]) -> Iterator[str]:
+    """Libraries that only some verbs need, and that are not installed."""
+    for extra, versions in extras.items():
+        missing = [name for name, found in versions.items() if found is None]
+        if missing:
+            yield (
+                f"{', '.join(missing)} cannot be found, without which {_WITHOUT[extra]}: "
+                f'get what it needs with `pip install "convscope[{extra}]"`.'
+            )
 
 
 def advice_on_devices(device: dict[str, Any]) -> Iterator[str]:

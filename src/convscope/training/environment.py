@@ -21,6 +21,7 @@ LIBRARIES = (
     "pillow",
     "platformdirs",
     "pooch",
+    "python-multipart",
     "pyyaml",
     "rich",
     "safetensors",
@@ -29,6 +30,14 @@ LIBRARIES = (
     "uvicorn",
 )
 """What Convscope needs, under the names of pyproject.toml."""
+
+EXTRAS = {
+    "export": ("onnx", "onnxruntime", "onnxscript", "openvino"),
+    "lightning": ("lightning",),
+    "search": ("optuna",),
+    "tensorboard": ("tensorboard",),
+}
+"""What single verbs need besides, by the extras of pyproject.toml."""
 
 _FEATURES = {
     "avx2": "AVX2",
