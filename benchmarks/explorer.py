@@ -24,20 +24,15 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
-from convscope.config import Config
-from convscope.data import Preprocessing, load_splits
-from convscope.models import build_model
-from convscope.runs import Run, create_run
-from convscope.training.checkpoint import save_weights
+from convscope.runs import Run
 from convscope.training.environment import environment
 from figures import HERE, Figure, describe, print_figures, write_figures
+from untrained import make_run
 
 RESULTS = HERE / "results" / "explorer.csv"
-DATA = "fashion-mnist-mini"
 CASES = {"tinyvgg": (1, 28, 0.3), "vgg16": (3, 224, 3.0)}
 """Networks with their channels, input size, and the seconds within which they are to answer."""
 PAGE_SECONDS = 1.0
@@ -67,7 +62,8 @@ def main() -> None:
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as directory:
         for model in list(CASES)[:1] if options.quick else CASES:
-            run = make_run(Path(directory), model)
+            channels, size, _ = CASES[model]
+            run = make_run(Path(directory), model, channels=channels, size=size)
             for threads in (1,) if options.quick else (1, 2):
                 measured = measure_run(run, threads=threads, rounds=options.rounds)
                 print_figures(measured)
@@ -75,27 +71,6 @@ def main() -> None:
     if not options.quick:
         write_figures(RESULTS, figures, describe(environment()))
         print(f"written: {RESULTS}")
-
-
-def make_run(runs_dir: Path, model: str) -> Run:
-    """A run with the weights that a training begins with."""
-    channels, size, _ = CASES[model]
-    train = load_splits(DATA).train
-    shape = {"num_classes": len(train.classes), "in_channels": channels, "input_size": size}
-    preprocessing = Preprocessing.for_training(train, size=size, channels=channels)
-    run = create_run(runs_dir, model, Config(data=DATA, model=model, input_size=size), {"started": ""})
-    header: dict[str, Any] = {
-        "model": model,
-        "options": {},
-        "data": DATA,
-        **shape,
-        "classes": list(train.classes),
-        "train_images": len(train),
-        "preprocessing": preprocessing.to_dict(),
-    }
-    save_weights(run.best_weights, build_model(model, seed=0, **shape).state_dict(), header)
-    run.write_metrics({"status": "finished"})
-    return run
 
 
 def measure_run(run: Run, *, threads: int, rounds: int) -> list[Figure]:

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from convscope.explorer.answers import Answer
 from convscope.explorer.explorer import Explorer
 from convscope.explorer.views import answer
 from convscope.runs import Run
+from convscope.web.answers import Answer
 
 
 class Questions:

@@ -18,12 +18,14 @@ import httpx
 import pytest
 from PIL import Image
 
+from convscope.errors import UserError
 from convscope.explorer import server
-from convscope.explorer.answers import UPLOAD_LIMIT
 from convscope.explorer.explorer import Explorer
-from convscope.explorer.guard import LONGEST_ADDRESS
 from convscope.explorer.server import serving
 from convscope.runs import Run
+from convscope.web.answers import UPLOAD_LIMIT
+from convscope.web.guard import LONGEST_ADDRESS
+from convscope.web.server import listen
 
 OURS = {"X-Convscope": "1"}
 
@@ -84,7 +86,7 @@ def host_of(address: str) -> bytes:
 
 def test_only_this_machine_is_listened_to(address: str) -> None:
     assert urlsplit(address).hostname == "127.0.0.1"
-    with server.listen(0) as listener:
+    with listen([0]) as listener:
         assert listener.getsockname()[0] == "127.0.0.1"
 
 
@@ -396,7 +398,7 @@ def test_the_page_is_there_before_the_networks(monkeypatch: pytest.MonkeyPatch) 
         asking = Thread(target=lambda: answers.append(client.get("/api/runs")))
         asking.start()
         assert client.get("/static/main.js").status_code == 200
-        future.set_exception(server.UserError("the run has no weights: train it."))
+        future.set_exception(UserError("the run has no weights: train it."))
         asking.join(timeout=30)
         assert answers[0].status_code == 400
         assert json.loads(answers[0].content)["error"] == "the run has no weights: train it."
@@ -413,5 +415,5 @@ def test_a_websocket_is_not_spoken(address: str) -> None:
 def test_a_taken_port_is_told(address: str) -> None:
     port = urlsplit(address).port
     assert port is not None
-    with pytest.raises(server.UserError, match=f"port {port} is taken.*--port"):
-        server.listen(port)
+    with pytest.raises(UserError, match=f"port {port} is taken.*--port"):
+        listen([port])

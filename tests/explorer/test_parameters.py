@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convscope.explorer.answers import Refused
 from convscope.explorer.explorer import Explorer
-from convscope.explorer.parameters import EPOCH, IMAGE, NAME, number, one_of, read_parameters
+from convscope.explorer.parameters import EPOCH, IMAGE, NAME
 from convscope.explorer.views import VIEWS, answer
+from convscope.web.answers import Refused
+from convscope.web.parameters import number, one_of, read_parameters
 
 KNOWN = {"run": NAME, "top": number(1, 256).or_none(), "order": one_of("up", "down").or_none()}
 WORDS = sorted({name for view in VIEWS.values() for name in view.parameters})

@@ -2,12 +2,12 @@
 
 import torch
 
-from convscope.explorer.answers import Answer, Refused, in_json
 from convscope.explorer.encoding import heat, numbers
 from convscope.explorer.explanations import inputs_of
 from convscope.explorer.explorer import Explorer
 from convscope.interpret import Method
 from convscope.interpret import explain as attribute
+from convscope.web.answers import Answer, Refused, in_json
 
 
 def explain(

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from convscope.explorer.answers import Answer
+from convscope.web.answers import Answer
 
 FLOATS = "application/octet-stream"
 PNG = "image/png"

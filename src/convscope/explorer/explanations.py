@@ -8,7 +8,6 @@ from torch import Tensor
 
 from convscope.data import ImageSet, stratified_split
 from convscope.downloads import Progress
-from convscope.explorer.answers import Answer, Refused, in_json
 from convscope.explorer.encoding import numbers
 from convscope.explorer.explorer import Explorer
 from convscope.explorer.subject import Subject
@@ -16,6 +15,7 @@ from convscope.interpret.ablation import without_channels
 from convscope.interpret.features import features, nearest
 from convscope.interpret.patches import exciting
 from convscope.predict import Predictor
+from convscope.web.answers import Answer, Refused, in_json
 
 _NEIGHBOURS = 12
 _MOST_SEARCHED = {"train": 4000, "test": 1000}

@@ -6,12 +6,12 @@ from pathlib import Path
 from convscope.data import Splits
 from convscope.downloads import Progress
 from convscope.errors import ConvscopeError, UserError
-from convscope.explorer.answers import Refused
 from convscope.explorer.background import Background
 from convscope.explorer.library import Library
 from convscope.explorer.subject import Subject
 from convscope.predict import splits_of
 from convscope.runs import Run
+from convscope.web.answers import Refused
 
 
 class Explorer:

@@ -21,13 +21,13 @@ from urllib.parse import urlencode
 from convscope.downloads import Progress
 from convscope.errors import ConvscopeError, UserError
 from convscope.explorer import pages
-from convscope.explorer.answers import JSON, Answer
 from convscope.explorer.explorer import Explorer
-from convscope.explorer.guard import hash_of
 from convscope.explorer.subject import BEST, Subject
 from convscope.explorer.views import answer
 from convscope.files import write_text
 from convscope.models.summary import IMAGE
+from convscope.web.answers import JSON, Answer
+from convscope.web.guard import hash_of
 
 LIMIT = 25_000_000
 """Bytes of the file: what may be sent by mail, and opens on a telephone."""

@@ -6,11 +6,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from convscope.explorer.answers import Answer, Refused, in_json
 from convscope.explorer.encoding import png
 from convscope.explorer.explorer import Explorer
 from convscope.metrics import confusion_matrix, log_softmax
 from convscope.predict import inverted
+from convscope.web.answers import Answer, Refused, in_json
 
 Order = Literal["index", "confident", "unsure"]
 

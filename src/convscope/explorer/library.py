@@ -9,8 +9,8 @@ from torch import Tensor
 
 from convscope.data import ImageSet, Preprocessing, Splits
 from convscope.data.decoding import decode_square, open_image, quiet_pillow, undecodable
-from convscope.explorer.answers import Refused
 from convscope.explorer.recent import Recent
+from convscope.web.answers import Refused
 
 UPLOADS = 64
 """How many given images are kept; the ones not looked at for longest are forgotten."""

@@ -5,12 +5,12 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from convscope.explorer.answers import Answer, Refused, in_json
 from convscope.explorer.encoding import floats, heat, numbers
 from convscope.explorer.explorer import Explorer
 from convscope.explorer.network import weights_of
 from convscope.explorer.subject import BEST, Subject
 from convscope.models.summary import IMAGE
+from convscope.web.answers import Answer, Refused, in_json
 
 TOP = 12
 """Channels of a layer that are shown at a glance."""

@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import nn
 
-from convscope.explorer.answers import UPLOAD_LIMIT, Answer, Refused, in_json
 from convscope.explorer.explorer import Explorer
 from convscope.explorer.subject import BEST, Subject, module_of
+from convscope.web.answers import UPLOAD_LIMIT, Answer, Refused, in_json
 
 
 def runs(explorer: Explorer) -> Answer:

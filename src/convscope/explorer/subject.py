@@ -7,12 +7,12 @@ from threading import RLock
 import torch
 from torch import Tensor, nn
 
-from convscope.explorer.answers import Refused
 from convscope.explorer.recent import Recent
 from convscope.interpret import default_layer, record
 from convscope.models.summary import IMAGE, Layer, Summary, copy_with, summarise
 from convscope.predict import Predictor
 from convscope.runs import Run
+from convscope.web.answers import Refused
 
 BEST = "best"
 """The epoch with the lowest validation loss."""

@@ -8,10 +8,11 @@ from typing import get_args
 
 from convscope.errors import ConvscopeError, UserError
 from convscope.explorer import attribution, explanations, images, maps, network
-from convscope.explorer.answers import Answer, Refused, error
 from convscope.explorer.explorer import Explorer
-from convscope.explorer.parameters import EPOCH, IMAGE, NAME, Parameter, number, one_of, read_parameters
+from convscope.explorer.parameters import EPOCH, IMAGE, NAME
 from convscope.interpret import Method
+from convscope.web.answers import Answer, Refused, error
+from convscope.web.parameters import Parameter, number, one_of, read_parameters
 
 _LOG = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
-"""What the explorer says to a question, and how it refuses one.
+"""What a server says to a question, and how it refuses one.
 
-Nothing here needs torch, so that the page is there at once.
+Nothing here needs torch, so that a page is there at once.
 """
 
 import json
@@ -29,7 +29,7 @@ class Answer:
 
 
 class Refused(UserError):
-    """The page, or somebody in its stead, asked for what there is not; `status` is HTTP's number for that."""
+    """Somebody asked for what there is not, or what cannot be given; `status` is HTTP's number for that."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -37,12 +37,12 @@ class Refused(UserError):
 
 
 def in_json(value: Any, status: int = 200) -> Answer:
-    """A value of plain types without NaN or infinity, see `encoding.numbers`."""
+    """A value of plain types without NaN or infinity."""
     return Answer(
         json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode(), JSON, status=status
     )
 
 
 def error(message: str, status: int) -> Answer:
-    """One sentence for the person at the page."""
+    """One sentence for the person who asked."""
     return in_json({"error": message}, status)
