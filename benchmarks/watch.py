@@ -49,6 +49,9 @@ class OneBatch:
     def __len__(self) -> int:
         return self.steps
 
+    def size(self, step: int) -> int:
+        return len(self.labels)
+
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         return repeat((self.images, self.labels), self.steps - start)
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from convscope import recipes
 from convscope.catalog import DATA, MODELS
 from convscope.config import Config
 from convscope.errors import UserError
@@ -82,6 +83,8 @@ configs = st.builds(
     seed=seeds,
     device=texts,
     precision=st.sampled_from(["auto", "float32", "bfloat16", "float16"]),
+    compile=st.booleans(),
+    sync_batch_norm=st.booleans(),
     threads=st.none() | st.integers(1, 4096),
     checkpoint_every=st.none() | positive,
     snapshots=st.booleans(),
@@ -256,3 +259,56 @@ def test_errors_of_a_file_name_it(tmp_path: Path) -> None:
         load_config(path)
     path.write_text("model: linear\n", encoding="utf-8")
     assert load_config(path) == Config(model="linear")
+
+
+pieces = st.sampled_from(
+    [
+        "lr",
+        ": ",
+        ":",
+        " ",
+        "  ",
+        "\n",
+        "\n  ",
+        '"',
+        "'",
+        "#",
+        " #",
+        "- ",
+        "1e-3",
+        "~",
+        "0x1f",
+        "2020-1-1",
+        "%",
+        "\\",
+        "---",
+    ]
+)
+
+
+@given(st.lists(pieces | st.just("seed: 1\n") | st.just("model_options:\n  hidden: 256\n"), max_size=12))
+def test_plain_texts_are_read_alike_fast_and_slowly(parts: list[str]) -> None:
+    text, plain = "".join(parts), recipes._PLAIN_LINE
+
+    def outcome() -> str:
+        try:
+            return repr(recipes.parse_mapping(text, source="it"))
+        except UserError as error:
+            return str(error)
+
+    with pytest.MonkeyPatch.context() as patch:
+        fast = outcome()
+        patch.setattr(recipes, "_PLAIN_LINE", re.compile("(?!)"))
+        assert outcome() == fast
+    assert all(map(plain.fullmatch, Config(model_options={"hidden": 256}).to_yaml().splitlines()))
+
+
+def test_what_is_nested_deeply_is_not_read_in_c() -> None:
+    for text in (
+        "a: " + "[" * 3000,
+        "a: " + "{b: " * 3000,
+        "- " * 3000,
+        "a:\n" + "".join(" " * n + "a:\n" for n in range(400)),
+    ):
+        with pytest.raises(UserError):
+            parse_config(text, source="it")

@@ -6,7 +6,7 @@ One flat list on purpose: `--lr 0.1` on the command line is `lr: 0.1` in a recip
 import math
 import reprlib
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 
@@ -84,6 +84,9 @@ class Config:
     """Images of a batch that go through the network at a time, for batches too large for the memory; all of them by
     default. A step is the same but for rounding, except that BatchNorm takes the statistics of the part, and that
     dropout draws other numbers."""
+    sync_batch_norm: bool = False
+    """Let BatchNorm take mean and variance over the batch of all processes, where several train (`--devices`); by
+    default each process takes those of its own images."""
     optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
     """Rule that turns gradients into steps."""
     lr: float = 2e-3
@@ -122,9 +125,13 @@ class Config:
     device: str = "auto"
     """auto (cuda, else mps, else cpu), or a device such as cuda:1."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Arithmetic of the network; auto takes bfloat16 where the device has instructions for it."""
+    """Arithmetic of the network; auto takes bfloat16 where the device has instructions for it. On NVIDIA GPUs float32
+    multiplies in TF32, with 10 bits of fraction, as PyTorch's convolutions do by default."""
+    compile: bool = False
+    """Compile the network with torch.compile, on a GPU with CUDA graphs: it then waits minutes before the first step
+    to take each faster. Needs a C++ compiler."""
     threads: int | None = None
-    """CPU threads; as many as PyTorch finds cores by default."""
+    """CPU threads of each process; by default as many as PyTorch finds cores, shared out over the processes."""
     checkpoint_every: float | None = None
     """Minutes between checkpoints within an epoch; only at the end of each epoch by default."""
     snapshots: bool = False
@@ -132,11 +139,8 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse values outside their range, whether they come from flags, a file or Python."""
-        for name, interval in _INTERVALS.items():
-            value = getattr(self, name)
-            if value is not None and not _inside(value, interval):
-                words = _in_words(interval) if abs(value) < math.inf else "a finite number"
-                raise UserError(f"{name} is {reprlib.repr(value)}: it must be {words}.")
+        for name in _INTERVALS:
+            check_range(name, getattr(self, name))
         if self.nesterov and not self.momentum:
             raise UserError("nesterov needs momentum: give momentum above 0, or leave nesterov out.")
         if self.pretrained and self.scaling != "standardise":
@@ -198,6 +202,14 @@ _INTERVALS = {
     "threads": "[1, 4096]",
     "checkpoint_every": "(0, inf)",
 }
+
+
+def check_range(name: str, value: Any) -> None:
+    """Refuse a number outside of the interval that the field of this name has, if it has one; None is no number."""
+    interval = _INTERVALS.get(name)
+    if interval is not None and value is not None and not _inside(value, interval):
+        words = _in_words(interval) if abs(value) < math.inf else "a finite number"
+        raise UserError(f"{name} is {reprlib.repr(value)}: it must be {words}.")
 
 
 def _bounds(interval: str) -> tuple[float, float]:

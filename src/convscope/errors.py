@@ -25,6 +25,13 @@ def on_one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory of the machine, or of its GPU, does not suffice."""
+    # PyTorch has no exception of its own for this on the CPU.
+    words = ("out of memory", "can't allocate memory")
+    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in words)
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that is not in a list: names the nearest right one, or the whole list."""
     known = list(known)

@@ -45,6 +45,20 @@ DATA_FACTS = {
 ALARM = {**dict.fromkeys(("kind", "what", "remedy", "over"), str), **dict.fromkeys(("epoch", "step"), int)}
 """One of the list in alarms.json, see `doctor.watch.alarms.Alarm`."""
 
+INFERENCE = {
+    "weights": str,
+    "machine": dict,
+    "images": int,
+    "engines": [
+        {
+            "name": str,
+            **dict.fromkeys(("convert_seconds", "load_seconds", "top1_agreement", "largest_difference"), float),
+            "speeds": [{"batch_size": int, "seconds": float, "images_per_second": float}],
+        }
+    ],
+}
+"""What inference.json holds, see `bench.results.Inference`, as far as an engine is chosen by it."""
+
 
 def read_json(path: Path) -> Any:
     """What a JSON file holds.

@@ -26,6 +26,7 @@ def test_table(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert torch.__version__ in rows["torch"]
     assert str(tmp_path) in rows["data directory"]
     assert "cpu" in rows["device"]
+    assert "possible" in rows["compiling"]
     assert "not here" in rows["mnist"]
     assert set(DATA) <= set(rows)
     assert any("convscope data fetch mnist" in line for line in rows)

@@ -1,7 +1,6 @@
 """What is seen of a training while it goes on, and how a wish to stop arrives."""
 
 import io
-import os
 import re
 import signal
 import time
@@ -140,14 +139,15 @@ def test_a_line_every_n_batches() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_asks_to_stop_the_second_stops(number: int, capsys: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    assert before[0] is signal.default_int_handler  # or the second signal would end the tests
     with StopSignal() as stop:
         assert not stop()
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         assert stop()
         assert "stopping after this batch and saving" in capsys.readouterr().err
         if number == signal.SIGINT:
             with pytest.raises(KeyboardInterrupt):
-                os.kill(os.getpid(), number)
+                signal.raise_signal(number)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 

@@ -161,6 +161,7 @@ def test_every_flag_reaches_the_setting(command: Command, fashion_slice: Path) -
         "epochs": 1,
         "batch_size": 160,
         "micro_batch": 90,
+        "sync_batch_norm": True,
         "optimizer": "sgd",
         "lr": 0.05,
         "momentum": 0.8,
@@ -194,6 +195,8 @@ def test_every_flag_reaches_the_setting(command: Command, fashion_slice: Path) -
     expected = flags | {"data": str(fashion_slice), "model": "tinyvgg_bn", "model_options": {"hidden": 8}}
     # There are no weights for this network: see test_pretrained.py.
     expected |= {"pretrained": None, "freeze": None, "unfreeze_every": None}
+    # Compiling takes a while: see test_compiled.py.
+    expected |= {"compile": False}
     assert written == expected
 
 

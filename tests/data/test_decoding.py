@@ -1,5 +1,7 @@
 """Image files of every mode, orientation and state of health, made from a real image of a shoe."""
 
+import threading
+import warnings
 from pathlib import Path
 from typing import get_args
 
@@ -12,7 +14,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from convscope.data.datasets import load_train_test
-from convscope.data.decoding import SUFFIXES, Resize, Undecodable, read_square
+from convscope.data.decoding import SUFFIXES, Resize, Undecodable, quiet_pillow, read_square
 from convscope.errors import UserError
 
 
@@ -297,3 +299,24 @@ def pillow(image: Tensor) -> Image.Image:
     return Image.fromarray(
         image.permute(1, 2, 0).squeeze(2).numpy() if len(image) == 1 else image.permute(1, 2, 0).numpy()
     )
+
+
+def test_warnings_are_heard_again_when_the_last_thread_has_decoded() -> None:
+    before = warnings.filters[:]
+    inside, outside = threading.Event(), threading.Event()
+
+    def decode() -> None:
+        with quiet_pillow():
+            inside.set()
+            outside.wait(10)
+
+    thread = threading.Thread(target=decode)
+    with quiet_pillow():
+        thread.start()
+        inside.wait(10)
+    warnings.warn("nobody hears it", UserWarning, stacklevel=1)  # which would fail the test
+    outside.set()
+    thread.join()
+    assert warnings.filters == before
+    with pytest.warns(UserWarning, match="heard"):
+        warnings.warn("heard", UserWarning, stacklevel=1)

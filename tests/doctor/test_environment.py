@@ -24,6 +24,11 @@ def test_facts_are_json_and_complete(tmp_path: Path) -> None:
     assert facts["cpu"]["cores"] >= 1
 
 
+def test_what_compiling_lacks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "obstacle", lambda device: f"no compiler for {device}")
+    assert examine(tmp_path)["compile"] == "no compiler for cpu"
+
+
 def test_missing_data_is_named_with_the_command_that_brings_it(tmp_path: Path) -> None:
     missing = [name for name, place in examine(tmp_path)["data"]["sets"].items() if place is None]
     assert "mnist" in missing

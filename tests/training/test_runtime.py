@@ -112,3 +112,19 @@ def test_random_state_round_trip_gives_the_same_numbers() -> None:
     first = torch.rand(3)
     runtime.restore_random_state(state)
     assert torch.equal(torch.rand(3), first)
+
+
+def test_a_gpu_gets_its_fast_ways_and_the_cpu_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    from convscope.training import runtime
+
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    before = torch.get_float32_matmul_precision()
+    try:
+        Runtime.choose("cpu", "float32")
+        assert (torch.backends.cudnn.benchmark, torch.get_float32_matmul_precision()) == (False, before)
+        monkeypatch.setattr(runtime, "choose_device", lambda name: torch.device("cuda"))
+        chosen = Runtime.choose("cuda", "float32")
+        assert (torch.backends.cudnn.benchmark, torch.get_float32_matmul_precision()) == (True, "high")
+        assert chosen.check_every > 1  # each look at the loss makes the host wait
+    finally:
+        torch.set_float32_matmul_precision(before)

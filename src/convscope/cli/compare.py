@@ -32,6 +32,9 @@ class Compare(Settings):
     """Train each network with this many seeds and give mean and standard deviation."""
     no_doctor: tyro.conf.FlagCreatePairsOff[bool] = False
     """Leave out the doctor, who looks on while the networks are trained, and says what goes wrong."""
+    tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Write events into the run's folder `tensorboard` too: curves, weights and gradients, pictures, the network's
+    graph, the setting. Look at those of all runs with `tensorboard --logdir runs`."""
 
     def __post_init__(self) -> None:
         """Check the flags that are not part of the setting too."""
@@ -62,6 +65,8 @@ def main(argv: list[str]) -> int:
     from convscope.report.pairs import pairs_of
     from convscope.training.loop import Interrupted
 
+    if flags.tensorboard:  # before anything is trained: the package for it may be missing
+        from convscope.tensorboard import Recorder, record_results
     if runs is None:
         data, *models = flags.subjects
         common = replace(setting(flags), data=data)
@@ -71,13 +76,14 @@ def main(argv: list[str]) -> int:
             for model in models
         ]
         with Progress(log_every=flags.log_every) as progress, StopSignal() as stop, Preparation() as preparation:
+            watching = () if flags.no_doctor else (Watch(progress.say),)
             try:
                 comparison = compare_settings(
                     configs,
                     seeds=flags.seeds,
                     runs_dir=flags.runs_dir,
                     data_dir=flags.data_dir,
-                    observers=(progress,) if flags.no_doctor else (progress, Watch(progress.say)),
+                    observers=(progress, *watching, *((Recorder(),) if flags.tensorboard else ())),
                     interrupted=stop,
                     progress=preparation,
                 )
@@ -86,6 +92,8 @@ def main(argv: list[str]) -> int:
                 print("then compare the finished runs by their names: convscope compare RUN RUN", file=sys.stderr)
                 return 130
         for run in comparison.runs:
+            if flags.tensorboard:
+                record_results(run)
             write_report(run)
     else:
         comparison = compare_runs(runs, runs_dir=flags.runs_dir)

@@ -1,9 +1,12 @@
 """The terminal as the verbs write to it."""
 
 import os
+import shlex
 
 from rich.console import Console
 from rich.table import Table
+
+from convscope.runs import Run
 
 WIDTH = 200
 """Characters a line where nobody can say how many there are: in a pipe or a file."""
@@ -20,3 +23,9 @@ def console() -> Console:
 def plain_table(*columns: str) -> Table:
     """A table without lines; `columns` are the first ones, left-aligned."""
     return Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+
+
+def resume_command(run: Run) -> str:
+    """The command that goes on with a run, and with all that is written down of it."""
+    events = " --tensorboard" if run.events.is_dir() else ""
+    return f"convscope train --resume {shlex.quote(str(run.path))}{events}"

@@ -157,6 +157,7 @@ def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for index, name in enumerate(device["gpus"]):
         yield f"cuda:{index}", name
     yield "precision", f"{facts['precision']['auto']}: {facts['precision']['why']}"
+    yield "compiling", f"not possible: {facts['compile']}" if facts["compile"] else "possible"
     yield "CPU", cpu["model"] or "unknown"
     yield "CPU features", ", ".join(cpu["features"]) or "none that matter here"
     quota = "" if cpu["quota"] is None else f", of which the container grants {cpu['quota']:g}"

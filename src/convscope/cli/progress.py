@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from convscope.cli.console import resume_command
 from convscope.numbers import counted, duration
+from convscope.training.meeting import Place
 
 if TYPE_CHECKING:
     from convscope.experiment import Plan
@@ -66,7 +68,7 @@ class Progress:
             f"{plan.val_images:,} to validate\n"
             f"{counted(config.epochs, 'epoch')} of batches of {config.batch_size}, "
             f"seed {config.seed}; {plan.device}, {plan.precision}, "
-            f"{counted(plan.threads, 'thread')}; into {plan.run.path}"
+            f"{_threads(plan)}; into {plan.run.path}"
         )
         if plan.skipped:
             reasons = Counter(file.reason for file in plan.skipped)
@@ -145,7 +147,9 @@ class Progress:
 class StopSignal:
     """Turns the first Ctrl-C, or SIGTERM, into an answer that the loop asks for after each batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: Place | None = None) -> None:
+        """`place` among several processes, whose launcher hands on signals and ends all as soon as one has ended."""
+        self._place = place
         self._asked = False
         self._previous: dict[int, Any] = {}
 
@@ -161,10 +165,18 @@ class StopSignal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._restore()
+        if self._place is None:
+            self._restore()
+        else:
+            for number in self._previous:  # what is left to say must be said, whatever the others do
+                signal.signal(number, signal.SIG_IGN)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self._asked = True
+        if self._place is not None:
+            if self._place.index == 0 and number == signal.SIGINT:
+                print("\nstopping after this batch and saving", file=sys.stderr, flush=True)
+            return
         self._restore()
         print("\nstopping after this batch and saving; once more Ctrl-C to stop at once", file=sys.stderr, flush=True)
 
@@ -208,7 +220,12 @@ class Examination(Preparation):
     amount = MofNCompleteColumn
 
 
+def _threads(plan: "Plan") -> str:
+    threads = counted(plan.threads, "thread")
+    return threads if plan.processes == 1 else f"{plan.processes} processes of {threads}"
+
+
 def how_to_resume(progress: Progress) -> str:
     """The command that goes on with a training that began and was stopped."""
     assert progress.plan is not None
-    return f"convscope train --resume {shlex.quote(str(progress.plan.run.path))}"
+    return resume_command(progress.plan.run)

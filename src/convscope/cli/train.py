@@ -1,15 +1,19 @@
 """`convscope train [DATA] [MODEL]`: train a network, or go on with a training that was stopped."""
 
+import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Annotated
 
 import tyro
 
+from convscope.cli.launch import launch
 from convscope.cli.settings import Settings, parse, setting
 from convscope.config import Config
 from convscope.errors import ConvscopeError, UserError
 from convscope.recipes import recipe_names
 from convscope.runs import Run
+from convscope.training.meeting import find_place
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class Train(Settings):
     $ convscope train cats-vs-dogs resnet18_small --input-size 64 --pretrained latest --stage-lr-decay 0.5
     $ convscope train --config runs/first/config.yaml --seed 1
     $ convscope train --resume latest
+    $ convscope train cifar10 resnet18_small --devices 2
+    $ convscope train cifar10 resnet18_small --devices 4 --nodes 2 --meet alpha:29500 --node-rank 0
     """
 
     data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = "fashion-mnist"
@@ -38,8 +44,32 @@ class Train(Settings):
     """Go on with this run (a name, a path or `latest`) with the setting it has."""
     no_doctor: tyro.conf.FlagCreatePairsOff[bool] = False
     """Leave out the doctor, who looks on while the network is trained, and says what goes wrong."""
+    tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Write events into the run's folder `tensorboard` too: curves, weights and gradients, pictures, the network's
+    graph, the setting. Look at those of all runs with `tensorboard --logdir runs`."""
+    devices: Annotated[int, tyro.conf.arg(metavar="N")] = 1
+    """Processes that train together on this machine, each with a GPU of its own or its part of the CPU's cores. They
+    share each batch, so the result is the one of a single process, but for what docs/processes.md lists."""
+    nodes: Annotated[int, tyro.conf.arg(metavar="M")] = 1
+    """Machines that train together, with so many processes each; run the same command on all of them. Neither this nor
+    --devices is needed under torchrun and SLURM's srun, which start the processes themselves."""
+    meet: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
+    """Where several machines find each other: a free port of the first one."""
+    node_rank: Annotated[int, tyro.conf.arg(metavar="K")] = 0
+    """Which of the machines this is, from 0; the first one writes the run."""
     list_recipes: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print the names of the recipes, and nothing else."""
+
+    def __post_init__(self) -> None:
+        """Check how many are to train, too."""
+        super().__post_init__()
+        if min(self.devices, self.nodes) < 1 or not 0 <= self.node_rank < self.nodes:
+            raise UserError(
+                f"there cannot be {self.devices} devices, {self.nodes} nodes and node-rank {self.node_rank}: give at "
+                f"least 1 of the first two, and a node-rank from 0 to one less than the nodes."
+            )
+        if self.nodes > 1 and self.meet is None:
+            raise UserError(f"{self.nodes} machines must know where to meet: give --meet HOST:PORT, on the first one.")
 
 
 def main(argv: list[str]) -> int:
@@ -52,15 +82,27 @@ def main(argv: list[str]) -> int:
         raise UserError(
             "--resume goes on with the run's own setting: leave out data set, network, --name and hyperparameters."
         )
+    place = find_place(os.environ)
+    if place is None and flags.devices * flags.nodes > 1:
+        return launch(argv, devices=flags.devices, nodes=flags.nodes, node_rank=flags.node_rank, meet=flags.meet)
     from convscope.cli.progress import Preparation, Progress, StopSignal, how_to_resume
     from convscope.cli.results import say_results
     from convscope.doctor.watch import Watch
-    from convscope.experiment import resume, train
+    from convscope.experiment import assist, resume, train
     from convscope.report import write_report
+    from convscope.training.group import join
     from convscope.training.loop import Diverged, Interrupted
 
-    with Progress(log_every=flags.log_every) as progress, StopSignal() as stop, Preparation() as preparation:
-        observers = (progress,) if flags.no_doctor else (progress, Watch(progress.say))
+    with StopSignal(place) as stop, join(place) as processes, ExitStack() as screen:
+        if not processes.is_main:
+            assist(None if flags.resume else setting(flags), processes, data_dir=flags.data_dir)
+            return 0
+        if flags.tensorboard:  # before anything is trained: the package for it may be missing
+            from convscope.tensorboard import Recorder, record_results
+        progress = screen.enter_context(Progress(log_every=flags.log_every))
+        preparation = screen.enter_context(Preparation())
+        watching = () if flags.no_doctor else (Watch(progress.say),)
+        observers = (progress, *watching, *((Recorder(),) if flags.tensorboard else ()))
         try:
             if flags.resume is None:
                 run = train(
@@ -71,10 +113,18 @@ def main(argv: list[str]) -> int:
                     observers=observers,
                     interrupted=stop,
                     progress=preparation,
+                    processes=processes,
                 )
             else:
                 run = Run.open(flags.resume, flags.runs_dir)
-                run = resume(run, data_dir=flags.data_dir, observers=observers, interrupted=stop, progress=preparation)
+                run = resume(
+                    run,
+                    data_dir=flags.data_dir,
+                    observers=observers,
+                    interrupted=stop,
+                    progress=preparation,
+                    processes=processes,
+                )
         except Interrupted:
             print(f"stopped and saved; go on with: {how_to_resume(progress)}")
             return 130
@@ -82,5 +132,7 @@ def main(argv: list[str]) -> int:
             if progress.plan is None or isinstance(error, Diverged):
                 raise
             raise ConvscopeError(f"{error} The run so far is kept; go on with: {how_to_resume(progress)}") from error
+    if flags.tensorboard:
+        record_results(run)
     say_results(run, write_report(run))
     return 0

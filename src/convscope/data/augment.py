@@ -1,7 +1,8 @@
 """What may happen at random to training images, for a whole batch at once and on its device.
 
 Each image draws its own numbers; nothing loops over images. The numbers come from a generator on the CPU, so
-the same seed changes the same images in the same way on every device.
+the same seed changes the same images in the same way on every device. They are drawn for the whole batch even
+where only a part of it is at hand, so that several processes change a batch as one would.
 """
 
 import math
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from convscope.data.mixing import cutmix, draw_share, mixup
+from convscope.data.sharing import Part
 from convscope.data.transforms import crop, cut_out, flip, jitter, rotate_and_shift, shift
 from convscope.errors import UserError
 
@@ -66,7 +68,12 @@ class Augmentation:
                 "use 0 for none."
             )
 
-    def crop(self, images: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    @property
+    def mixes(self) -> bool:
+        """Whether images are made out of two."""
+        return self.mixup > 0 or self.cutmix > 0
+
+    def crop(self, images: Tensor, size: int, generator: torch.Generator, *, part: Part | None = None) -> Tensor:
         """Keep a random part of each image, brought to the size of the network.
 
         Szegedy et al.: Going deeper with convolutions (arXiv 1409.4842), §6: a part with a random share of the area and
@@ -76,13 +83,15 @@ class Augmentation:
             images: uint8 (N, C, H, W).
             size: height and width of the result.
             generator: on the CPU; decides everything.
+            part: which images of a batch these are, if not a whole one.
 
         Returns:
             `images` themselves without cropping; else float32 (N, C, size, size) in [0, 255].
         """
         if self.crop_scale == 1:
             return images
-        area, ratio, down, right = torch.rand(4, len(images), generator=generator)
+        part = part or Part.all(len(images))
+        area, ratio, down, right = torch.rand(4, part.size, generator=generator)[:, part.rows]
         area = self.crop_scale + (1 - self.crop_scale) * area
         widest = torch.minimum(torch.tensor(math.log(_WIDEST)), -area.log())
         ratio = ((2 * ratio - 1) * widest).exp()
@@ -90,21 +99,26 @@ class Augmentation:
         boxes = torch.stack([down * (1 - height), right * (1 - width), height, width], dim=1)
         return crop(images, boxes, size)
 
-    def recolour(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def recolour(self, images: Tensor, generator: torch.Generator, *, part: Part | None = None) -> Tensor:
         """Change brightness, contrast and saturation of each image.
 
         Args:
             images: uint8 or float32 (N, C, H, W) in [0, 255].
             generator: on the CPU; decides everything.
+            part: which images of a batch these are, if not a whole one.
 
         Returns:
             `images` themselves without jitter; else float32 in [0, 255] of the same shape.
         """
         if not self.jitter:
             return images
-        return jitter(images, *(1 + self.jitter * (2 * torch.rand(3, len(images), generator=generator) - 1)))
+        part = part or Part.all(len(images))
+        factors = 1 + self.jitter * (2 * torch.rand(3, part.size, generator=generator) - 1)
+        return jitter(images, *factors[:, part.rows])
 
-    def __call__(self, images: Tensor, generator: torch.Generator, *, fill: Sequence[float]) -> Tensor:
+    def __call__(
+        self, images: Tensor, generator: torch.Generator, *, fill: Sequence[float], part: Part | None = None
+    ) -> Tensor:
         """Flip, turn and move images, and blot out a square.
 
         Args:
@@ -112,26 +126,28 @@ class Augmentation:
             generator: on the CPU; decides everything.
             fill: what a black pixel is after normalisation, in each channel (`Preprocessing.black`); comes in
                 where a shift or rotation uncovers the outside.
+            part: which images of a batch these are, if not a whole one.
 
         Returns:
             a tensor like `images`; `images` itself when there is nothing to do.
         """
-        count = len(images)
+        part = part or Part.all(len(images))
+        count, rows = part.size, part.rows
         if self.flip:
-            chosen = torch.rand(count, generator=generator) < 0.5
+            chosen = torch.rand(count, generator=generator)[rows] < 0.5
             images = flip(images, chosen)
         if self.rotation or self.shift:
-            offsets = torch.randint(-self.shift, self.shift + 1, (count, 2), generator=generator)
+            offsets = torch.randint(-self.shift, self.shift + 1, (count, 2), generator=generator)[rows]
             if self.rotation:
-                degrees = (2 * torch.rand(count, generator=generator) - 1) * self.rotation
+                degrees = (2 * torch.rand(count, generator=generator)[rows] - 1) * self.rotation
                 images = rotate_and_shift(images, degrees, offsets, fill)
             else:
                 images = shift(images, offsets, self.shift, fill)
         if self.cutout:
             height, width = images.shape[-2:]
-            rows = torch.randint(height, (count,), generator=generator)
-            columns = torch.randint(width, (count,), generator=generator)
-            images = cut_out(images, rows, columns, self.cutout)
+            down = torch.randint(height, (count,), generator=generator)[rows]
+            right = torch.randint(width, (count,), generator=generator)[rows]
+            images = cut_out(images, down, right, self.cutout)
         return images
 
     def mix(
@@ -149,7 +165,7 @@ class Augmentation:
             `images` and `labels` themselves without mixup and cutmix; else images like them, and float32
             (N, num_classes): how much of each class an image is made of.
         """
-        if not (self.mixup or self.cutmix):
+        if not self.mixes:
             return images, labels
         targets = F.one_hot(labels, num_classes).to(torch.float32)
         blend = not self.cutmix or (self.mixup > 0 and float(torch.rand((), generator=generator)) < 0.5)

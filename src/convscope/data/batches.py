@@ -9,7 +9,9 @@ from torch import Tensor
 from convscope.data.augment import Augmentation
 from convscope.data.imageset import ImageSet
 from convscope.data.preprocessing import Preprocessing
+from convscope.data.sharing import ALL, Part, Share
 from convscope.data.streaming import BLOCK_BYTES, GROUP_BYTES, block_order, read_ahead
+from convscope.data.transfers import send
 from convscope.errors import UserError
 
 _MASK = (1 << 64) - 1
@@ -27,6 +29,8 @@ class Batches:
         augmentation: what to do to the images at random; needs a `shuffle_seed`.
         streamed: read the pixels from their file ahead of use, for sets that do not fit into the memory; their order is
             then random in blocks, as `streaming` explains.
+        share: of this process, where several train together: its part of each batch of a training set, or a run of
+            neighbours of a set to evaluate.
 
     Raises:
         UserError: the batch size is below 1, or more than a training set has.
@@ -42,6 +46,7 @@ class Batches:
         shuffle_seed: int | None = None,
         augmentation: Augmentation | None = None,
         streamed: bool = False,
+        share: Share = ALL,
     ) -> None:
         if batch_size < 1:
             raise UserError(f"the batch size is {batch_size}, but must be at least 1: try 128.")
@@ -53,7 +58,9 @@ class Batches:
         if augmentation is not None and shuffle_seed is None:
             raise UserError("augmentation draws its numbers from the shuffle seed: give one, or no augmentation.")
         if not streamed and torch.device(device).type != "cpu":
-            pixels = torch.cat([piece.to(device) for piece in image_set.pieces(batch_size)])
+            pixels = torch.empty(len(image_set), *image_set.shape, dtype=torch.uint8, device=device)
+            for piece, place in zip(image_set.pieces(batch_size), torch.split(pixels, batch_size), strict=True):
+                place.copy_(piece)
             image_set = ImageSet(pixels, image_set.labels, image_set.classes)
         self.image_set = image_set
         self.labels = image_set.labels.to(device)
@@ -62,6 +69,7 @@ class Batches:
         self.shuffle_seed = shuffle_seed
         self.augmentation = augmentation
         self.streamed = streamed
+        self.share = share
         # Of a streamed set: images in a block of the file, and batches in a group.
         image_bytes = math.prod(image_set.shape)
         self._block = max(1, BLOCK_BYTES // image_bytes)
@@ -76,45 +84,70 @@ class Batches:
         """Batches in an epoch."""
         return -(-self.samples // self.batch_size)
 
+    def size(self, step: int) -> int:
+        """Images of the batch at a step, from 0, in all processes together."""
+        return min(self.batch_size, self.samples - step * self.batch_size)
+
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of an epoch from step `start` on: float32 (B, channels, size, size) and int64 (B,).
 
         Where images are mixed, their labels are the shares of the classes, float32 (B, num_classes).
 
         A batch depends on (shuffle_seed, epoch, step) alone, so an epoch resumed in its middle goes on with
-        the same bits, whatever else has drawn random numbers meanwhile.
+        the same bits, whatever else has drawn random numbers meanwhile. Nor does it depend on how many processes share
+        it: each has some of its images, as one process alone would have them.
         """
-        batches = torch.split(self._order(epoch), self.batch_size)[start:]
-        for step, (chosen, pixels) in enumerate(zip(batches, self._pixels(batches), strict=True), start):
-            labels = self.labels[chosen.to(self.labels.device)]
-            yield self._prepare(pixels.to(self.labels.device), labels, epoch, step)
+        device = self.labels.device
+        batches = torch.split(self._order(epoch), self.batch_size)
+        parts = [self._part(len(batch)) for batch in batches]
+        order = torch.cat([batch[part.rows] for batch, part in zip(batches, parts, strict=True)])
+        # Where the images are on the device, so is their order, all of it at once.
+        order = order if self.streamed else send(order, device)
+        mine = torch.split(order, [len(part.rows) for part in parts])[start:]
+        steps = zip(mine, parts[start:], self._pixels(mine), strict=True)
+        for step, (chosen, part, pixels) in enumerate(steps, start):
+            yield self._prepare(send(pixels, device), self.labels[send(chosen, device)], part, epoch, step)
 
     def _order(self, epoch: int) -> Tensor:
-        """int64 (N,): the epoch's order of the images."""
+        """int64 (N,): the epoch's order of the images; of a set to evaluate those of this process."""
         if self.shuffle_seed is None:
-            return torch.arange(self.samples)
+            return torch.arange(self.samples)[self.share.of(self.samples)]
         generator = torch.Generator().manual_seed(derive_seed(self.shuffle_seed, epoch))
         if self.streamed:
             group = self._group * self.batch_size
             return block_order(self.samples, block=self._block, group=group, generator=generator)
         return torch.randperm(self.samples, generator=generator)
 
+    @property
+    def _neighbours(self) -> int:
+        """How many images it needs in front of its own: mixing makes each image out of it and the one before it."""
+        shared = self.shuffle_seed is not None and self.share.count > 1
+        return int(shared and self.augmentation is not None and self.augmentation.mixes)
+
+    def _part(self, size: int) -> Part:
+        """Which images of a batch of `size` it needs."""
+        own = slice(0, size) if self.shuffle_seed is None else self.share.of(size)
+        return Part(size, torch.arange(own.start - self._neighbours, own.stop) % size)
+
     def _pixels(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
         """The bytes of each batch, uint8 (B, C, H, W)."""
         if self.streamed:
-            return read_ahead(self.image_set, batches, block=self._block, group=self._group)
+            pinned = self.labels.device.type == "cuda"
+            return read_ahead(self.image_set, batches, block=self._block, group=self._group, pinned=pinned)
         return map(self.image_set.take, batches)
 
-    def _prepare(self, images: Tensor, labels: Tensor, epoch: int, step: int) -> tuple[Tensor, Tensor]:
-        """Augment and normalise a batch."""
+    def _prepare(self, images: Tensor, labels: Tensor, part: Part, epoch: int, step: int) -> tuple[Tensor, Tensor]:
+        """Augment and normalise a batch, or this process's part of it."""
         if self.augmentation is None or self.shuffle_seed is None:
             images = self.preprocessing(images)
         else:
             generator = torch.Generator().manual_seed(derive_seed(self.shuffle_seed, epoch, step))
-            images = self.augmentation.crop(images, self.preprocessing.size, generator)
-            images = self.augmentation.recolour(images, generator)
-            images = self.augmentation(self.preprocessing(images), generator, fill=self.preprocessing.black)
+            images = self.augmentation.crop(images, self.preprocessing.size, generator, part=part)
+            images = self.augmentation.recolour(images, generator, part=part)
+            black = self.preprocessing.black
+            images = self.augmentation(self.preprocessing(images), generator, fill=black, part=part)
             images, labels = self.augmentation.mix(images, labels, len(self.image_set.classes), generator)
+            images, labels = images[self._neighbours :], labels[self._neighbours :]
         return images.contiguous(memory_format=torch.channels_last), labels
 
 

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from threading import Lock
 from typing import IO, Any, Literal
@@ -83,15 +83,34 @@ def decode_square(opened: Image.Image, *, size: int, resize: Resize) -> Tensor:
         return _to_square(opened, size, resize)
 
 
-@contextmanager
-def quiet_pillow() -> Iterator[None]:
-    """Ignore Pillow's warnings: they are about odd metadata, which does not reach the pixels.
+class _Quiet:
+    """Ignores warnings while at least one thread is within it: they are a matter of the whole process."""
 
-    Warnings are a matter of the whole process, so threads that decode side by side need this once around them all.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._threads = 0
+        self._ignored = ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._threads == 0:
+                self._ignored.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore")
+            self._threads += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._threads -= 1
+            if self._threads == 0:
+                self._ignored.close()
+
+
+_QUIET = _Quiet()
+
+
+def quiet_pillow() -> AbstractContextManager[None]:
+    """Ignore Pillow's warnings, in any thread: they are about odd metadata, which does not reach the pixels."""
+    return _QUIET
 
 
 @contextmanager
@@ -161,6 +180,8 @@ def _pad(pixels: Tensor) -> Tensor:
     draw an edge that is not in the image, and hide whether the image is dark on light.
     """
     _, height, width = pixels.shape
+    if height == width:
+        return pixels
     side = max(height, width)
     top, left = (side - height) // 2, (side - width) // 2
     edges = (pixels[:, 0], pixels[:, -1], pixels[:, :, 0], pixels[:, :, -1])

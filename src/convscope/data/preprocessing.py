@@ -12,6 +12,7 @@ from torch import Tensor
 from convscope.data.decoding import Resize
 from convscope.data.imageset import ImageSet
 from convscope.data.statistics import Statistics, statistics_of
+from convscope.data.transfers import send
 from convscope.errors import UserError, unknown
 
 Scaling = Literal["standardise", "unit", "signed"]
@@ -138,6 +139,12 @@ class Preprocessing:
         ours = floats.is_contiguous() and floats is not images
         return (floats.mul_(scale) if ours else floats * scale).add_(_per_channel(self.black, images))
 
+    def to_channels(self, images: Tensor) -> Tensor:
+        """Images uint8 (N, 1 or 3, H, W) with the network's channels, so that grey and colour fit into one batch."""
+        if images.shape[1] == self.channels:
+            return images
+        return _to_channels(images.float(), self.channels).round().to(torch.uint8)
+
     @property
     def black(self) -> tuple[float, ...]:
         """What a black pixel becomes, in each channel."""
@@ -195,7 +202,7 @@ def _to_channels(images: Tensor, channels: int) -> Tensor:
 
 
 def _per_channel(values: tuple[float, ...] | list[float], like: Tensor) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32, device=like.device).view(1, -1, 1, 1)
+    return send(torch.tensor(values, dtype=torch.float32), like.device).view(1, -1, 1, 1)
 
 
 def _whole_number(name: str, value: object) -> int:

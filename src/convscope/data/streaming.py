@@ -41,7 +41,9 @@ def block_order(count: int, *, block: int, group: int, generator: torch.Generato
     return torch.cat(groups)
 
 
-def read_ahead(image_set: ImageSet, batches: Sequence[Tensor], *, block: int, group: int) -> Iterator[Tensor]:
+def read_ahead(
+    image_set: ImageSet, batches: Sequence[Tensor], *, block: int, group: int, pinned: bool = False
+) -> Iterator[Tensor]:
     """The pixels uint8 (B, C, H, W) of each batch of indices int64 (B,), read by threads before they are asked for.
 
     Args:
@@ -49,6 +51,7 @@ def read_ahead(image_set: ImageSet, batches: Sequence[Tensor], *, block: int, gr
         batches: indices in the set, in the order in which they are wanted.
         block: images that a thread reads at a time.
         group: batches that are read together, while those of the group before are in use.
+        pinned: give the pixels in memory that a GPU copies from by itself, see `transfers.send`.
     """
     groups = [batches[first : first + group] for first in range(0, len(batches), group)]
     most = max((sum(map(len, batches)) for batches in groups), default=0)
@@ -62,7 +65,7 @@ def read_ahead(image_set: ImageSet, batches: Sequence[Tensor], *, block: int, gr
         try:
             while ahead is not None:
                 current, ahead = ahead, next(numbered, None)
-                yield from current.batches()
+                yield from current.batches(pinned)
         finally:
             if ahead is not None:  # the caller went away in the middle of the epoch
                 ahead.cancel()
@@ -83,12 +86,13 @@ class _Group:
             for chosen, here in zip(torch.split(rows, block), torch.split(self._room, block), strict=True)
         ]
 
-    def batches(self) -> Iterator[Tensor]:
+    def batches(self, pinned: bool) -> Iterator[Tensor]:
         """The pixels of each batch, uint8 (B, C, H, W), once all of the group are there."""
         for part in self._parts:
             part.result()
         for places in self._places:
-            yield self._room.index_select(0, places)
+            pixels = torch.empty(len(places), *self._room.shape[1:], dtype=torch.uint8, pin_memory=pinned)
+            yield torch.index_select(self._room, 0, places, out=pixels)
 
     def cancel(self) -> None:
         """Leave unread what no thread has begun to read."""

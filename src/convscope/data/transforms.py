@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from convscope.data.preprocessing import LUMA
+from convscope.data.transfers import send
 
 
 def crop(images: Tensor, boxes: Tensor, size: int) -> Tensor:
@@ -31,7 +32,7 @@ def crop(images: Tensor, boxes: Tensor, size: int) -> Tensor:
     if reduced != list(images.shape[-2:]):
         images = F.interpolate(images, size=reduced, mode="bilinear", align_corners=False, antialias=True)
     centres = (torch.arange(size, device=images.device) + 0.5) / size
-    top, left, height, width = boxes.to(images).unsqueeze(2).unbind(1)  # each (N, 1)
+    top, left, height, width = send(boxes, images.device).to(images).unsqueeze(2).unbind(1)  # each (N, 1)
     # Where each pixel of the result is read, (N, size, size, 2): grid_sample counts from -1 to 1 between the image's
     # outer edges, x before y.
     y = 2 * (top + height * centres) - 1  # (N, size)
@@ -58,9 +59,9 @@ def jitter(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Ten
     """
     images = images.to(torch.float32)
     channels = images.shape[1]
-    luma = torch.tensor(LUMA if channels == 3 else [1 / channels] * channels, device=images.device)
+    luma = send(torch.tensor(LUMA if channels == 3 else [1 / channels] * channels), images.device)
     brightness, contrast, saturation = (
-        factor.to(images).view(-1, 1, 1) for factor in (brightness, contrast, saturation)
+        send(factor, images.device).to(images).view(-1, 1, 1) for factor in (brightness, contrast, saturation)
     )
     to_grey = luma.expand(channels, channels)  # every row is the luma
     unchanged = torch.eye(channels, device=images.device)
@@ -73,7 +74,7 @@ def jitter(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Ten
 def flip(images: Tensor, chosen: Tensor) -> Tensor:
     """Mirror the images (N, C, H, W) for which `chosen`, bool (N,), is true."""
     columns = torch.arange(images.shape[3], device=images.device)
-    sources = torch.where(chosen.to(images.device).unsqueeze(1), columns.flip(0), columns)  # (N, W)
+    sources = torch.where(send(chosen, images.device).unsqueeze(1), columns.flip(0), columns)  # (N, W)
     # Choosing between the images and their mirrored copies would take half as long again.
     return images.gather(3, sources[:, None, None, :].expand_as(images))
 
@@ -92,7 +93,7 @@ def shift(images: Tensor, offsets: Tensor, most: int, fill: Sequence[float]) -> 
     padded[:, :, most : most + height, most : most + width] = images
     # A view of all crops, (N, C, 2 most + 1, 2 most + 1, H, W); indexing copies one of them for each image.
     crops = padded.unfold(2, height, 1).unfold(3, width, 1)
-    top, left = (most - offsets).to(images.device).unbind(1)
+    top, left = send(most - offsets, images.device).unbind(1)
     return crops[torch.arange(count, device=images.device), :, top, left]
 
 
@@ -106,13 +107,13 @@ def rotate_and_shift(images: Tensor, degrees: Tensor, offsets: Tensor, fill: Seq
         fill: the value outside the image, in each channel.
     """
     height, width = images.shape[-2:]
-    radians = torch.deg2rad(degrees).to(images)
+    radians = send(torch.deg2rad(degrees), images.device).to(images)
     cosine, sine = radians.cos(), radians.sin()
-    down, right = offsets.to(images).unbind(1)
+    down, right = send(offsets, images.device).to(images).unbind(1)
     # Every pixel of the result asks where it comes from: back by the offset, then back by the angle, both seen
     # from the centre. One product of matrices answers for the batch (F.affine_grid takes ten times as long).
-    y = torch.arange(height).to(images) - (height - 1) / 2
-    x = torch.arange(width).to(images) - (width - 1) / 2
+    y = torch.arange(height, dtype=images.dtype, device=images.device) - (height - 1) / 2
+    x = torch.arange(width, dtype=images.dtype, device=images.device) - (width - 1) / 2
     points = torch.stack([x.repeat(height), y.repeat_interleave(width), torch.ones_like(x).repeat(height)])
     matrices = torch.stack(
         [
@@ -140,17 +141,17 @@ def cut_out(images: Tensor, rows: Tensor, columns: Tensor, side: int) -> Tensor:
         side: of the square, in pixels.
     """
     height, width = images.shape[-2:]
-    in_rows = _covered(rows, height, side).to(images)
-    in_columns = _covered(columns, width, side).to(images)
+    in_rows = _covered(send(rows, images.device), height, side).to(images)
+    in_columns = _covered(send(columns, images.device), width, side).to(images)
     # Numbers instead of truth values, because a product broadcasts several times faster than a logical and.
     return images * (1 - in_rows[:, None, :, None] * in_columns[:, None, None, :])
 
 
 def _covered(centres: Tensor, length: int, side: int) -> Tensor:
     """bool (N, length): which places a segment of `side` around each centre covers."""
-    distance = torch.arange(length) - (centres.unsqueeze(1) - side // 2)
+    distance = torch.arange(length, device=centres.device) - (centres.unsqueeze(1) - side // 2)
     return (distance >= 0) & (distance < side)
 
 
 def _per_channel(values: Sequence[float], like: Tensor) -> Tensor:
-    return torch.tensor(values, dtype=like.dtype, device=like.device).view(1, -1, 1, 1)
+    return send(torch.tensor(values, dtype=like.dtype), like.device).view(1, -1, 1, 1)

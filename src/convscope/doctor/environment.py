@@ -11,6 +11,7 @@ import torch
 from convscope.catalog import DATA
 from convscope.data.sources import locate
 from convscope.downloads import data_directory
+from convscope.training.compiled import obstacle
 from convscope.training.environment import EXTRAS, environment, version
 from convscope.training.runtime import choose_precision
 
@@ -25,9 +26,9 @@ _WITHOUT = {
 def examine(data_dir: Path | None = None) -> dict[str, Any]:
     """The machine's facts (see `training.environment`) and what follows from them, as JSON types.
 
-    Adds `extras` (versions of the libraries that single verbs need), `precision` (`auto` and `why`), `data`
-    (`directory`, and `sets`: name -> folder or None) and `advice`: a sentence for each thing that is missing or in the
-    way, with its remedy.
+    Adds `extras` (versions of the libraries that single verbs need), `precision` (`auto` and `why`), `compile` (what
+    stands in the way of compiling networks, or None), `data` (`directory`, and `sets`: name -> folder or None) and
+    `advice`: a sentence for each thing that is missing or in the way, with its remedy.
     """
     facts = environment()
     directory = data_directory(data_dir)
@@ -36,6 +37,7 @@ def examine(data_dir: Path | None = None) -> dict[str, Any]:
     return facts | {
         "extras": {name: found for versions in extras.values() for name, found in versions.items()},
         "precision": precision(facts["device"]["auto"]),
+        "compile": obstacle(torch.device(facts["device"]["auto"])),
         "data": {
             "directory": str(directory),
             "sets": {name: str(place) if place else None for name, place in places.items()},

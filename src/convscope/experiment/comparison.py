@@ -3,7 +3,6 @@
 import csv
 import io
 import statistics
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
@@ -16,8 +15,8 @@ from convscope.errors import UserError
 from convscope.experiment.session import Session
 from convscope.experiment.training import Observer, train
 from convscope.files import write_text
-from convscope.recipes import differences
 from convscope.runs import Run
+from convscope.runs.grouping import deviation, repetitions
 
 
 @dataclass(frozen=True)
@@ -120,18 +119,11 @@ def compare_runs(runs: Sequence[Run], *, runs_dir: Path = Path("runs")) -> Compa
     if len({run.config().data for run in runs}) > 1:
         names = ", ".join(sorted({run.config().data for run in runs}))
         raise UserError(f"the runs were trained on different data ({names}): compare runs on the same data set.")
-    groups: dict[tuple[str, int], list[Run]] = {}
-    repetitions = Counter[str]()
-    for run in runs:
-        config = run.config()
-        repetitions[config.to_yaml()] += 1  # the same seed again is not another seed: it gets a row of its own
-        key = (replace(config, seed=0).to_yaml(), repetitions[config.to_yaml()])
-        groups.setdefault(key, []).append(run)
-    labels = _labels([group[0] for group in groups.values()])
-    rows = [_row(label, group) for label, group in zip(labels, groups.values(), strict=True)]
+    groups = repetitions([run.config() for run in runs], [run.name for run in runs])
+    rows = [_row(label, [runs[place] for place in places]) for label, places in groups]
 
     path = runs_dir / "comparisons" / datetime.now().strftime("%Y%m%d-%H%M%S-%f")
-    row_of = {run.path: place for place, group in enumerate(groups.values()) for run in group}
+    row_of = {runs[place].path: number for number, (_, places) in enumerate(groups) for place in places}
     comparison = Comparison(path, tuple(rows), tuple(runs), tuple(row_of[run.path] for run in runs))
     histories = {label: run.history() for label, run in zip(comparison.labels, runs, strict=True)}
     plots.save_figure(plots.curves(histories), comparison.figure)
@@ -160,31 +152,11 @@ def _row(label: str, runs: Sequence[Run]) -> Row:
         test_low=_mean(values["test"]["top1_low"] for values in metrics),
         test_high=_mean(values["test"]["top1_high"] for values in metrics),
         macro_f1=_mean(macro_f1),
-        val_accuracy_std=_deviation(val),
-        test_accuracy_std=_deviation(test),
-        macro_f1_std=_deviation(macro_f1),
+        val_accuracy_std=deviation(val),
+        test_accuracy_std=deviation(test),
+        macro_f1_std=deviation(macro_f1),
     )
 
 
 def _mean(values: Iterable[float]) -> float:
     return statistics.fmean(values)
-
-
-def _deviation(values: Sequence[float]) -> float | None:
-    return statistics.stdev(values) if len(values) > 1 else None
-
-
-def _labels(runs: Sequence[Run]) -> list[str]:
-    """The models' names, where one occurs twice what its settings differ in, and the run's name if in nothing."""
-    settings = [differences(run.config()) for run in runs]
-    models = [run.config().model for run in runs]
-    labels = []
-    for model, setting in zip(models, settings, strict=True):
-        rivals = [other for name, other in zip(models, settings, strict=True) if name == model and other != setting]
-        keys = sorted({key for rival in rivals for key in (setting | rival) if setting.get(key) != rival.get(key)})
-        defaults = {field.name: getattr(Config(), field.name) for field in fields(Config)}
-        notes = [f"{key} {setting.get(key, defaults[key])}" for key in keys if key != "seed"]
-        labels.append(f"{model} ({', '.join(notes)})" if notes else model)
-    return [
-        f"{label} {run.name}" if labels.count(label) > 1 else label for label, run in zip(labels, runs, strict=True)
-    ]

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from convscope.data import Augmentation, Batches
 from convscope.data.batches import derive_seed
+from convscope.data.sharing import ALL, Share
 from convscope.downloads import Progress
 from convscope.experiment.session import Session
 from convscope.models.layers import Classifier
@@ -57,6 +58,8 @@ class FeatureBatches:
     """int64 (N,)."""
     batch_size: int
     shuffle_seed: int | None
+    share: Share = ALL
+    """Of this process, as `data.Batches` has it."""
 
     @property
     def samples(self) -> int:
@@ -67,16 +70,22 @@ class FeatureBatches:
         """Batches in an epoch."""
         return -(-self.samples // self.batch_size)
 
+    def size(self, step: int) -> int:
+        """Images of the batch at a step, from 0, in all processes together."""
+        return min(self.batch_size, self.samples - step * self.batch_size)
+
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of an epoch from step `start` on: (B, num_features) and int64 (B,)."""
         order = torch.arange(self.samples)
         if self.shuffle_seed is not None:
             generator = torch.Generator().manual_seed(derive_seed(self.shuffle_seed, epoch))
             order = torch.randperm(self.samples, generator=generator)
+        else:
+            order = order[self.share.of(self.samples)]
         order = order.to(self.labels.device)
-        for step in range(start, len(self)):
-            chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
-            yield self.features.index_select(0, chosen), self.labels[chosen]
+        for chosen in torch.split(order, self.batch_size)[start:]:
+            own = chosen if self.shuffle_seed is None else chosen[self.share.of(len(chosen))]
+            yield self.features.index_select(0, own), self.labels[own]
 
 
 def trains_head_alone(session: Session) -> bool:
@@ -105,7 +114,10 @@ def what_to_train(
     """
     if not trains_head_alone(session):
         return session.model, session.train, session.val
-    pixels = sum(batches.samples * math.prod(batches.image_set.shape) for batches in (session.train, session.val))
+    pixels = sum(
+        len(range(batches.samples)[batches.share.of(batches.samples)]) * math.prod(batches.image_set.shape)
+        for batches in (session.train, session.val)
+    )
     done = 0
 
     def tell(image_bytes: int) -> None:
@@ -130,4 +142,6 @@ def _features(session: Session, batches: Batches, tell: Callable[[int], None]) -
         with session.runtime.autocast():
             features.append(network.features(images))
         tell(len(images) * math.prod(batches.image_set.shape))
-    return FeatureBatches(torch.cat(features), batches.labels, batches.batch_size, batches.shuffle_seed)
+    # Each process has looked at its share of the images.
+    everything = session.runtime.processes.gather(torch.cat(features))
+    return FeatureBatches(everything, batches.labels, batches.batch_size, batches.shuffle_seed, batches.share)

@@ -68,14 +68,8 @@ def evaluate_split(
 ) -> dict[str, Any]:
     """The report on one split; draws its pictures if asked to; of the test split it keeps predictions and examples."""
     image_set: ImageSet = getattr(splits, split)
-    batches = Batches(
-        image_set,
-        preprocessing,
-        batch_size=images_at_once(run.config()),
-        device=runtime.device,
-        streamed=must_stream(image_set, runtime.device),
-    )
-    logits, labels = (tensor.cpu().numpy() for tensor in predict_logits(model, batches, runtime))
+    size = images_at_once(run.config())
+    logits, labels = answer(image_set, model, preprocessing, runtime, batch_size=size)
     report = classification_report(logits, labels, image_set.classes, top_k=top_k)
     if split == "test":
         run.write_predictions(logits=logits, labels=labels)
@@ -83,6 +77,22 @@ def evaluate_split(
     if draw:
         _draw(run.figures, "" if split == "test" else f"-{split}", image_set, logits, labels, report)
     return report
+
+
+def answer(
+    image_set: ImageSet, model: nn.Module, preprocessing: Preprocessing, runtime: Runtime, *, batch_size: int
+) -> tuple[Any, Any]:
+    """Logits float32 (N, classes) and labels int64 (N,) of a set, as arrays; each process answers for its share."""
+    batches = Batches(
+        image_set,
+        preprocessing,
+        batch_size=batch_size,
+        device=runtime.device,
+        streamed=must_stream(image_set, runtime.device),
+        share=runtime.processes.share,
+    )
+    logits, labels = predict_logits(model, batches, runtime)
+    return logits.cpu().numpy(), labels.cpu().numpy()
 
 
 def data_facts(splits: Splits, preprocessing: Preprocessing) -> dict[str, Any]:

@@ -15,9 +15,12 @@ from convscope.downloads import Progress
 from convscope.experiment.weights import Source, find_source
 from convscope.models import build_model, check_options
 from convscope.models.layers import Classifier
+from convscope.training.compiled import check_compiler
 from convscope.training.environment import memory_gib
 from convscope.training.freezing import Freezing, build_freezing
+from convscope.training.norms import share_norms
 from convscope.training.optimizers import build_optimizer
+from convscope.training.processes import ALONE, Alone
 from convscope.training.runtime import Runtime
 from convscope.training.schedules import Schedule, build_schedule
 
@@ -50,32 +53,27 @@ class Session:
         data_dir: Path | None = None,
         progress: Progress | None = None,
         checkpoint: dict[str, Any] | None = None,
+        processes: Alone = ALONE,
     ) -> "Session":
         """Build all of it; raises UserError for whatever cannot be trained, before anything is written.
 
         `checkpoint` is the header of a checkpoint whose weights the model is about to be given: it then needs no
         other ones to start from, and its images are prepared as they were from the beginning.
+        `processes` are those that train together; one on each machine fetches what is not there yet.
         """
-        check_options(config.model, model_options(config))  # told before a data set is fetched for a misspelt model
-        if checkpoint is None:
-            source = find_source(config, model_options(config), data_dir=data_dir, progress=progress)
-        else:
-            source = Source.trained_with(Preprocessing.from_dict(checkpoint["preprocessing"]))
-        runtime = Runtime.choose(config.device, config.precision, config.threads)
-        size = config.input_size or source.size
-        if size is None and is_photos(config.data):
-            # Photos have no size of their own; a network for 28 pixels would see nothing in them.
-            size = max(model_entry(config.model).input_size, LEAST_PHOTO)
-        splits = load_splits(
-            config.data,
-            val_share=config.val_share,
-            test_share=config.test_share,
-            seed=config.split_seed,
-            size=config.decode_size or size,
-            resize=config.resize,
-            data_dir=data_dir,
-            progress=progress,
-        )
+        with processes.all_well():
+            check_options(config.model, model_options(config))  # told before a data set is fetched for a misspelt model
+            runtime = Runtime.choose(config.device, config.precision, config.threads, processes)
+            if config.compile:
+                check_compiler(runtime.device)
+        with processes.all_well(), processes.one_first():
+            fetched = _fetch(config, data_dir=data_dir, progress=progress, checkpoint=checkpoint)
+        with processes.all_well():
+            return cls._build(config, runtime, *fetched)
+
+    @classmethod
+    def _build(cls, config: Config, runtime: Runtime, source: Source, size: int | None, splits: Splits) -> "Session":
+        processes = runtime.processes
         preprocessing = source.prepare(splits, config.scaling, size=size)
         network = build_model(
             config.model,
@@ -88,6 +86,8 @@ class Session:
         drawn = source.give(network, splits.train.classes)
         freezing = build_freezing(network, config.freeze, unfreeze_every=config.unfreeze_every)
         model = runtime.prepare(network)
+        if config.sync_batch_norm and processes.count > 1:
+            share_norms(model)
         streamed = must_stream(splits.train, runtime.device)
         train = Batches(
             splits.train,
@@ -106,6 +106,7 @@ class Session:
                 cutmix=config.cutmix,
             ),
             streamed=streamed,
+            share=processes.share,
         )
         optimizer = build_optimizer(
             config.optimizer,
@@ -128,7 +129,12 @@ class Session:
             final=config.final_lr,
         )
         val = Batches(
-            splits.val, preprocessing, batch_size=images_at_once(config), device=runtime.device, streamed=streamed
+            splits.val,
+            preprocessing,
+            batch_size=images_at_once(config),
+            device=runtime.device,
+            streamed=streamed,
+            share=processes.share,
         )
         return cls(config, splits, preprocessing, runtime, model, drawn, freezing, train, val, optimizer, schedule)
 
@@ -150,6 +156,31 @@ class Session:
             "train_images": len(self.splits.train),
             "preprocessing": self.preprocessing.to_dict(),
         }
+
+
+def _fetch(
+    config: Config, *, data_dir: Path | None, progress: Progress | None, checkpoint: dict[str, Any] | None
+) -> tuple[Source, int | None, Splits]:
+    """What is read from outside: weights to start from, the size that images get, where that is decided, and images."""
+    if checkpoint is None:
+        source = find_source(config, model_options(config), data_dir=data_dir, progress=progress)
+    else:
+        source = Source.trained_with(Preprocessing.from_dict(checkpoint["preprocessing"]))
+    size = config.input_size or source.size
+    if size is None and is_photos(config.data):
+        # Photos have no size of their own; a network for 28 pixels would see nothing in them.
+        size = max(model_entry(config.model).input_size, LEAST_PHOTO)
+    splits = load_splits(
+        config.data,
+        val_share=config.val_share,
+        test_share=config.test_share,
+        seed=config.split_seed,
+        size=config.decode_size or size,
+        resize=config.resize,
+        data_dir=data_dir,
+        progress=progress,
+    )
+    return source, size, splits
 
 
 def must_stream(image_set: ImageSet, device: torch.device) -> bool:

@@ -1,6 +1,5 @@
 """Train a setting into a run directory, and go on with a training that was stopped."""
 
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -15,17 +14,16 @@ from convscope.config import Config
 from convscope.data import Skipped, class_counts
 from convscope.downloads import Progress
 from convscope.errors import ConvscopeError
-from convscope.experiment.features import what_to_train
+from convscope.experiment.fitting import fit_session
 from convscope.experiment.results import data_facts, evaluate_split
 from convscope.experiment.session import Session
 from convscope.experiment.stopped import load_stopped
 from convscope.runs import Run, RunExists, create_run, start_time
-from convscope.training.averaging import build_averaging
 from convscope.training.checkpoint import DiskCheckpoints
 from convscope.training.environment import environment
-from convscope.training.loop import Diverged, Interrupted, Listener, fit
+from convscope.training.loop import Diverged, Interrupted, Listener
+from convscope.training.processes import ALONE, Alone
 from convscope.training.state import BatchRecord, EpochRecord
-from convscope.training.stopping import EarlyStopping
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,8 @@ class Plan:
     """Stages that do not learn at first, from the image on."""
     resting_parameters: int = 0
     """How many parameters these have."""
+    processes: int = 1
+    """That train together, each with `threads` threads."""
 
     @property
     def train_images(self) -> int:
@@ -76,21 +76,25 @@ def train(
     observers: Sequence[Observer] = (),
     interrupted: Callable[[], bool] = lambda: False,
     progress: Progress | None = None,
+    processes: Alone = ALONE,
 ) -> Run:
     """Train what `config` says into a new run directory, then evaluate its best weights on the test split, once.
 
-    `interrupted` is asked after each step; `progress` is told of downloads.
+    `interrupted` is asked after each step; `progress` is told of downloads. Of several `processes` this is the main
+    one, and the others `assist`.
 
     Raises:
         UserError: the setting cannot be trained, or there is a run of that name; nothing was written.
         Interrupted: `interrupted` said so; `resume` goes on.
         Diverged: the loss is no longer a number; the best weights so far are kept.
+        Lost: another process is gone; `resume` goes on.
     """
-    session = Session.prepare(config, data_dir=data_dir, progress=progress)
-    facts = environment() | {"started": start_time(runs_dir)}
-    run = _new_run(config, runs_dir, facts) if name is None else create_run(runs_dir, name, config, facts)
-    with run.training():
-        return _train(run, session, None, observers, interrupted, progress)
+    with processes.together():
+        session = Session.prepare(config, data_dir=data_dir, progress=progress, processes=processes)
+        facts = environment() | {"started": start_time(runs_dir), "processes": processes.count}
+        run = _new_run(config, runs_dir, facts) if name is None else create_run(runs_dir, name, config, facts)
+        with run.training():
+            return _train(run, session, None, observers, interrupted, progress)
 
 
 def resume(
@@ -100,14 +104,17 @@ def resume(
     observers: Sequence[Observer] = (),
     interrupted: Callable[[], bool] = lambda: False,
     progress: Progress | None = None,
+    processes: Alone = ALONE,
 ) -> Run:
     """Go on with a stopped training from its last checkpoint, to the same weights as if it had not been stopped.
+
+    There may be more processes than before, or fewer; the weights are then the same but for rounding and dropout.
 
     Raises:
         UserError: the run is finished or being trained, or its checkpoint is damaged; and whatever `train` raises.
     """
-    with run.training():
-        session, state = load_stopped(run, data_dir=data_dir, progress=progress)
+    with processes.together(), run.training():
+        session, state = load_stopped(run, data_dir=data_dir, progress=progress, processes=processes)
         return _train(run, session, state, observers, interrupted, progress)
 
 
@@ -131,6 +138,7 @@ def _train(
         device=str(session.runtime.device),
         precision=session.runtime.precision,
         threads=torch.get_num_threads(),
+        processes=session.runtime.processes.count,
         resumed=state is not None,
         first_epoch=len(history.rows) + 1,
         drawn=session.drawn,
@@ -143,35 +151,14 @@ def _train(
     run.write_json("data.json", data_facts(session.splits, session.preprocessing))
     for observer in observers:
         observer.on_start(plan, session)
-    torch.manual_seed(config.seed)  # dropout draws from PyTorch's own generator
+    checkpoints = DiskCheckpoints(
+        run.best_weights.parent,
+        header=session.header(),
+        every_minutes=config.checkpoint_every,
+        snapshots=config.snapshots,
+    )
     try:
-        started = time.perf_counter()
-        model, train, val = what_to_train(session, interrupted=interrupted, progress=progress)
-        seconds = time.perf_counter() - started
-        fit(
-            model,
-            train,
-            val,
-            session.optimizer,
-            schedule=session.schedule,
-            runtime=session.runtime,
-            epochs=config.epochs,
-            checkpoints=DiskCheckpoints(
-                run.best_weights.parent,
-                header=session.header(),
-                every_minutes=config.checkpoint_every,
-                snapshots=config.snapshots,
-            ),
-            label_smoothing=config.label_smoothing,
-            clip_norm=config.clip_norm,
-            micro_batch=config.micro_batch,
-            averaging=build_averaging(model, decay=config.ema),
-            freezing=session.freezing,
-            stopping=EarlyStopping(config.patience),
-            resume_from=state,
-            listeners=(history, *observers),
-            interrupted=interrupted,
-        )
+        seconds = fit_session(session, state, checkpoints, (history, *observers), interrupted, progress)
         _finish(run, session, history.rows, seconds)
     except BaseException as error:
         statuses = {Interrupted: "interrupted", KeyboardInterrupt: "interrupted", Diverged: "diverged"}

@@ -3,6 +3,7 @@
 A file holds only what differs from the defaults of `Config`; the comment at the head of a recipe says what it gave.
 """
 
+import re
 import reprlib
 import types
 from dataclasses import asdict
@@ -23,6 +24,9 @@ _MOST_BYTES = 1 << 16
 _LONGEST = 3000
 """Characters of a value. Python refuses to write down numbers that are much longer."""
 
+_PLAIN_LINE = re.compile(r"(  )?\w+:( \{\}| [^\[\]{}&*!?|>\0-\x1f\x7f-\U0010ffff]*)?", re.ASCII)
+"""`key: value` in ASCII without lists and mappings on the line, or `key: {}`; at most two spaces before it."""
+
 
 def recipe_names() -> list[str]:
     """Names of the recipes that Convscope ships."""
@@ -38,48 +42,27 @@ def load_recipe(name: str) -> Config:
 
 def load_config(path: Path) -> Config:
     """The setting in a YAML file; a UserError where it is missing, no YAML, or holds a wrong key or value."""
+    return parse_config(read_setting(path), source=str(path))
+
+
+def read_setting(path: Path) -> str:
+    """The text of a small YAML file; a UserError where it is missing, too large for a setting, or no text."""
     try:
         with path.open("rb") as file:
             contents = file.read(_MOST_BYTES + 1)
         if len(contents) > _MOST_BYTES:
             raise UserError(f"{path} has more than {_MOST_BYTES:,} bytes: give a setting, such as a run's config.yaml.")
-        text = contents.decode("utf-8")
+        return contents.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no text in UTF-8"
         raise UserError(
             f"cannot read the setting {path} ({reason}): give a YAML file such as a run's config.yaml."
         ) from error
-    return parse_config(text, source=str(path))
 
 
 def parse_config(text: str, *, source: str) -> Config:
     """The setting in a YAML text; errors name `source`, the line, the key and the nearest right one."""
-    try:
-        loader = yaml.SafeLoader(text)
-        node = loader.get_single_node()
-        if node is None:  # an empty file
-            return Config()
-        _check_nodes(node, source)
-        values = loader.construct_document(node)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: 2020-13-45 looks like a date
-        mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}" if mark else ""
-        raise UserError(f"{source}{place}: this is not YAML: write one 'key: value' a line.") from error
-    if values is None:  # or one word that means nothing
-        return Config()
-    if not isinstance(node, yaml.MappingNode) or not isinstance(values, dict):
-        raise UserError(f"{source}: this is no setting: write 'key: value' lines, as in a run's config.yaml.")
-    lines: dict[str, int] = {}
-    for key, _ in node.value:
-        if not isinstance(key, yaml.ScalarNode):
-            raise UserError(
-                f"{source}, line {key.start_mark.line + 1}: a key must be a word: write 'key: value' lines."
-            )
-        line = key.start_mark.line + 1
-        if key.value in lines:
-            name = reprlib.repr(key.value)
-            raise UserError(f"{source}, line {line}: {name} is already in line {lines[key.value]}: keep one.")
-        lines[key.value] = line
+    values, lines = parse_mapping(text, source=source)
     converted = {}
     for key, value in values.items():
         place = f"{source}, line {lines.get(str(key), 1)}"
@@ -96,6 +79,46 @@ def parse_config(text: str, *, source: str) -> Config:
     except UserError as error:
         key = str(error).split(" ", 1)[0]
         raise UserError(f"{source}, line {lines.get(key, 1)}: {error}") from None
+
+
+def parse_mapping(text: str, *, source: str) -> tuple[dict[Any, Any], dict[str, int]]:
+    """The values in a YAML text of `key: value` lines, and the line of each key; errors name `source` and the line."""
+    try:
+        loader = _loader(text)
+        node = loader.get_single_node()
+        if node is None:  # an empty file
+            return {}, {}
+        _check_nodes(node, source)
+        values = loader.construct_document(node)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: 2020-13-45 looks like a date
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}" if mark else ""
+        raise UserError(f"{source}{place}: this is not YAML: write one 'key: value' a line.") from error
+    if values is None:  # or one word that means nothing
+        return {}, {}
+    if not isinstance(node, yaml.MappingNode) or not isinstance(values, dict):
+        raise UserError(f"{source}: this is no setting: write 'key: value' lines, as in a run's config.yaml.")
+    lines: dict[str, int] = {}
+    for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise UserError(
+                f"{source}, line {key.start_mark.line + 1}: a key must be a word: write 'key: value' lines."
+            )
+        line = key.start_mark.line + 1
+        if key.value in lines:
+            name = reprlib.repr(key.value)
+            raise UserError(f"{source}, line {line}: {name} is already in line {lines[key.value]}: keep one.")
+        lines[key.value] = line
+    return values, lines
+
+
+def _loader(text: str) -> Any:
+    """PyYAML's loader in C, five times as fast, where it is there and the text is as plain as a run's config.yaml.
+
+    Nested a thousand times, as a stranger's text may be, it would end the process; what is this plain is nested once.
+    """
+    plain = all(map(_PLAIN_LINE.fullmatch, text.splitlines()))
+    return (getattr(yaml, "CSafeLoader", yaml.SafeLoader) if plain else yaml.SafeLoader)(text)
 
 
 def _check_nodes(root: yaml.Node, source: str) -> None:
@@ -121,6 +144,11 @@ def differences(config: Config) -> dict[str, Any]:
     """The fields whose values are not the defaults."""
     defaults = asdict(Config())
     return {name: value for name, value in asdict(config).items() if value != defaults[name]}
+
+
+def convert_field(name: str, value: Any) -> Any:
+    """A value from YAML as the type that a field of Config has; ValueError says what was expected."""
+    return _convert(value, _TYPES[name])
 
 
 def _folder() -> Any:

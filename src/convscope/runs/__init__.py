@@ -12,6 +12,7 @@ runs/NAME/config.yaml                   the setting; `convscope train --config` 
          checkpoints/last.pt            everything to resume from
          checkpoints/epoch-0001.safetensors   the weights after each epoch, and before the first, if asked for
          figures/*.png
+         tensorboard/                   events, when they were asked for
          report.html                    and slides.html, look/, when they were asked for
 """
 

@@ -85,6 +85,11 @@ class Run:
         return {int(path.stem[6:]): path for path in paths if path.stem[6:].isdecimal()}
 
     @property
+    def events(self) -> Path:
+        """The folder of TensorBoard's events."""
+        return self.path / "tensorboard"
+
+    @property
     def figures(self) -> Path:
         """The folder of pictures."""
         return self.path / "figures"
@@ -119,7 +124,10 @@ class Run:
     @property
     def status(self) -> str:
         """finished, running, interrupted, diverged or failed; killed when its process is gone without a word."""
-        metrics = self.metrics()
+        return self.status_in(self.metrics())
+
+    def status_in(self, metrics: dict[str, Any]) -> str:
+        """The same, where metrics.json was just read."""
         status = str(metrics.get("status", "unknown"))
         here = metrics.get("host") == socket.gethostname()
         return "killed" if status == "running" and here and is_locked(self.path / _TRAINING) is False else status

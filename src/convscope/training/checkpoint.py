@@ -32,6 +32,7 @@ def save_weights(path: Path, state: dict[str, Tensor], header: dict[str, Any]) -
     # safetensors refuses channels-last tensors, hence contiguous().
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     header = {"format": FORMAT, **header}
+    header.pop("sha256", None)  # of weights that were read before, and changed since
     header["sha256"] = _digest(tensors, header)
     with atomic_path(path) as temporary:
         # Not by save_file: it would make a temporary file of its own, which stays when the process is killed.
@@ -39,7 +40,7 @@ def save_weights(path: Path, state: dict[str, Tensor], header: dict[str, Any]) -
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `save_weights` wrote: the state dict, on the CPU, and the header.
+    """Read what `save_weights` wrote: the state dict, on the CPU, and the header with the `sha256` of both.
 
     Raises:
         UserError: not such a file, damaged, changed since it was written, or from another version.
@@ -69,7 +70,7 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"the weights in {path}, or their header, are not the ones that were saved: the file was changed; "
             f"train the run again or restore the file from a copy."
         )
-    return tensors, header
+    return tensors, header | {"sha256": digest}
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
@@ -131,6 +132,16 @@ class MemoryCheckpoints:
     def due(self) -> bool:
         """Never."""
         return False
+
+
+class NoCheckpoints(MemoryCheckpoints):
+    """Keeps nothing: for a process that is given the best weights by another, which keeps them."""
+
+    def save_best(self, model: nn.Module) -> None:
+        """Not here."""
+
+    def load_best(self, model: nn.Module) -> None:
+        """Not from here."""
 
 
 class DiskCheckpoints:

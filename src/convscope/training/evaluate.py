@@ -20,8 +20,14 @@ class Loader(Protocol):
     def __len__(self) -> int:
         """Batches in an epoch."""
 
+    def size(self, step: int) -> int:
+        """Images of the batch at a step, from 0, in all processes together."""
+
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """What the network takes of each batch (B, ...), and the labels, from step `start` of the epoch on."""
+        """What the network takes of each batch (B, ...), and the labels, from step `start` of the epoch on.
+
+        Where several processes train, it is this one's part of each batch; of a set to evaluate, its part of the set.
+        """
 
 
 @torch.inference_mode()
@@ -33,10 +39,10 @@ def predict_logits(model: nn.Module, batches: Loader, runtime: Runtime) -> tuple
     for batch_images, batch_labels in batches.epoch(0):
         with runtime.autocast():
             batch_logits = model(batch_images)
-        logits.append(batch_logits.float())
+        logits.append(batch_logits.to(torch.float32, copy=True))  # a CUDA graph overwrites what it answered
         labels.append(batch_labels)
     model.train(was_training)
-    return torch.cat(logits), torch.cat(labels)
+    return runtime.processes.gather(torch.cat(logits)), runtime.processes.gather(torch.cat(labels))
 
 
 def evaluate(model: nn.Module, batches: Loader, runtime: Runtime) -> tuple[float, float]:

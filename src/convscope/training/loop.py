@@ -105,8 +105,8 @@ def fit(
                 listener.on_batch(batch)
             if state.step % runtime.check_every == 0:
                 check_finite(state, batch.loss.item())
-            stop = interrupted()
-            if stop or checkpoints.due():
+            stop, save = runtime.processes.agree(interrupted(), checkpoints.due())
+            if stop or save:
                 checkpoints.save_last(state.state_dict())
             if stop:
                 raise Interrupted
@@ -122,6 +122,7 @@ def fit(
             listener.on_epoch(record)
 
     checkpoints.load_best(model)
+    runtime.processes.spread(model)
     return state.history
 
 
@@ -137,6 +138,7 @@ def train_epoch(
     """Take the steps that are left of the epoch under way, and tell of each."""
     model = (freezing or Freezing()).train(state.model, state.epoch)
     optimizer, runtime = state.optimizer, state.runtime
+    network = runtime.processes.wrap(model)
     peak_lr = optimizer.defaults["lr"]
     started = time.perf_counter() - state.seconds
     for images, labels in batches.epoch(state.epoch, start=state.step):
@@ -145,13 +147,14 @@ def train_epoch(
             group["lr"] = lr * group.get("lr_scale", 1.0)
 
         optimizer.zero_grad()
-        loss, correct = add_gradients(model, images, labels, criterion, runtime, micro_batch=micro_batch)
+        size = batches.size(state.step)
+        loss, correct = add_gradients(network, images, labels, criterion, runtime, size=size, micro_batch=micro_batch)
         grad_norm = runtime.step(optimizer, clip_norm=clip_norm)
         state.averaging.update(model)
 
-        state.sums += torch.stack((loss * len(labels), correct, grad_norm))
+        state.sums += torch.stack((loss * size, correct, grad_norm))
         state.step += 1
-        state.images += len(labels)
+        state.images += size
         state.seconds = time.perf_counter() - started
         yield BatchRecord(state.epoch, state.step, len(batches), state.images / state.seconds, lr, loss, grad_norm)
 
@@ -163,24 +166,34 @@ def add_gradients(
     criterion: CrossEntropy,
     runtime: Runtime,
     *,
+    size: int | None = None,
     micro_batch: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Forward and backward pass of a batch, `micro_batch` images at a time; answers mean loss and correct answers, 0-d.
+
+    `size` is how many images the batch has in all processes together, if there are several; the answers are about it.
 
     The gradient of a mean over the batch is the mean of the parts' gradients, each weighted by its share of the images,
     so the step hardly depends on how many parts there are. Three things do: BatchNorm, which normalises by the
     statistics of the part; dropout, which draws its numbers part by part; and sums that are rounded in another order.
     """
+    processes, size = runtime.processes, size or len(labels)
+    # As many parts in each process, though some have an image less than others, or none.
+    most = -(-size // processes.count)
+    firsts = range(0, most, micro_batch or most)
     loss = correct = torch.zeros((), device=labels.device)
-    size = micro_batch or len(labels)
-    for part, part_labels in zip(torch.split(images, size), torch.split(labels, size), strict=True):
-        share = len(part_labels) / len(labels)
-        with runtime.autocast():
-            output = model(part)
-        logits, part_loss, total = criterion(output, part_labels)
-        runtime.backward(total, weight=share)
-        loss = loss.add(part_loss.detach(), alpha=share)
-        correct = correct + (logits.detach().argmax(dim=1) == main_classes(part_labels)).sum()
+    for first, after in zip(firsts, (*firsts[1:], most), strict=True):
+        part, part_labels = images[first:after], labels[first:after]
+        share = len(part_labels) / size
+        with processes.accumulate(model, last=after == most):
+            with runtime.autocast():
+                output = model(part)
+            logits, part_loss, total = criterion(output, part_labels)
+            runtime.backward(total, weight=share * processes.count)  # the processes' gradients are averaged
+        if share:  # a mean over no images is no number
+            loss = loss.add(part_loss.detach(), alpha=share)
+            correct = correct + (logits.detach().argmax(dim=1) == main_classes(part_labels)).sum()
+    loss, correct = processes.add(torch.stack((loss, correct)))
     return loss, correct
 
 
@@ -188,7 +201,10 @@ def validate_epoch(state: TrainState, val: Loader) -> EpochRecord:
     """Evaluate the weights that would be kept, and sum up the epoch."""
     started = time.perf_counter()
     loss_sum, correct, grad_norms = state.sums.tolist()
+    trained = time.perf_counter()
+    state.seconds += trained - started  # a GPU takes its last steps only now
     check_finite(state, loss_sum)
+    state.runtime.processes.spread(state.averaging.model)
     val_loss, val_accuracy = evaluate(state.averaging.model, val, state.runtime)
     check_finite(state, val_loss)
     return EpochRecord(
@@ -200,7 +216,7 @@ def validate_epoch(state: TrainState, val: Loader) -> EpochRecord:
         lr=max(group["lr"] for group in state.optimizer.param_groups),
         grad_norm=grad_norms / state.step,
         images_per_second=state.images / state.seconds,
-        seconds=state.seconds + time.perf_counter() - started,
+        seconds=state.seconds + time.perf_counter() - trained,
     )
 
 

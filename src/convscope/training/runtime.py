@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from convscope.errors import UserError
+from convscope.training.processes import ALONE, Alone
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -88,20 +89,32 @@ class Runtime:
 
     device: torch.device = field(default_factory=choose_device)
     dtype: torch.dtype = torch.float32
+    processes: Alone = ALONE
 
     def __post_init__(self) -> None:
         # float16 gradients underflow, so the loss is scaled up; disabled it passes everything through.
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
 
     @classmethod
-    def choose(cls, device: str = "auto", precision: str = "auto", threads: int | None = None) -> "Runtime":
-        """The runtime for the words of a setting; sets the number of CPU threads of this process if given."""
+    def choose(
+        cls, device: str = "auto", precision: str = "auto", threads: int | None = None, processes: Alone = ALONE
+    ) -> "Runtime":
+        """The runtime for the words of a setting; sets the number of CPU threads of this process if given.
+
+        On CUDA it lets this process take the fast ways: cuDNN tries its algorithms at the first batch of each size and
+        takes the fastest, which may be another one at the next start, and products of float32 are computed in TF32.
+        Results on a GPU are therefore reproducible but for rounding, not to the last bit.
+        """
+        threads = processes.threads(threads)
         if threads is not None:
             torch.set_num_threads(threads)
-        chosen = choose_device(device)
+        chosen = choose_device(processes.device(device))
         if chosen.type == "cpu":
             keep_freed_memory()
-        return cls(chosen, choose_precision(precision, chosen))
+        elif chosen.type == "cuda":
+            torch.backends.cudnn.benchmark = True
+            torch.set_float32_matmul_precision("high")
+        return cls(chosen, choose_precision(precision, chosen), processes)
 
     @property
     def check_every(self) -> int:
@@ -141,16 +154,24 @@ class Runtime:
         return norm
 
     def random_state(self) -> dict[str, Tensor]:
-        """State of the generators that dropout draws from."""
+        """State of the generators that dropout draws from, uint8 (B,) of each; of several processes (P, B)."""
         state = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             state["cuda"] = torch.cuda.get_rng_state(self.device)
         elif self.device.type == "mps":
             state["mps"] = torch.mps.get_rng_state()
+        if self.processes.count > 1:
+            state = {name: self.processes.gather(value[None]) for name, value in state.items()}
         return state
 
     def restore_random_state(self, state: dict[str, Tensor]) -> None:
-        """Give the generators the state they had."""
+        """Give the generators the state they had; a process that is new since then keeps its own."""
+        rows = {name: value.view(-1, value.shape[-1]) for name, value in state.items()}
+        index = self.processes.share.index
+        if index >= len(rows["cpu"]):
+            return
+        # Copies: PyTorch 2.13.0 reads a view of a row from the beginning of the whole.
+        state = {name: value[index].clone() for name, value in rows.items()}
         torch.set_rng_state(state["cpu"])
         if self.device.type == "cuda" and "cuda" in state:
             torch.cuda.set_rng_state(state["cuda"], self.device)

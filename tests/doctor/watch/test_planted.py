@@ -113,7 +113,7 @@ def zero_a_layer(session: Session) -> None:
 def leave_pixels_as_they_are(session: Session) -> None:
     for batches in (session.train, session.val):
 
-        def bytes_as_floats(images: Tensor, labels: Tensor, epoch: int, step: int) -> tuple[Tensor, Tensor]:
+        def bytes_as_floats(images: Tensor, labels: Tensor, *which: object) -> tuple[Tensor, Tensor]:
             return nn.functional.interpolate(images.float(), session.preprocessing.size), labels
 
         batches._prepare = bytes_as_floats  # type: ignore[method-assign]

@@ -114,7 +114,7 @@ class Watch:
             self._look(record.epoch, record.step)
         if self._steps == 1 or self._steps % EVERY == EVERY - 1:
             self._probe = Probe(session.model)
-        if record.step == record.steps:
+        if record.step == record.steps and not self._plan.config.compile:
             self._watch_evaluation(session.model)
 
     def on_epoch(self, record: EpochRecord) -> None:
@@ -185,7 +185,10 @@ class Watch:
         self._say(f"{_when(evidence)}: {text}")
 
     def _watch_evaluation(self, model: nn.Module) -> None:
-        """Look until the epoch is over, which ends with an evaluation, for layers that take it for training."""
+        """Look until the epoch is over, which ends with an evaluation, for layers that take it for training.
+
+        A compiled network is not watched so: its hooks would be compiled too, and stay.
+        """
 
         def note(name: str, module: nn.Module, inputs: object) -> None:
             if module.training:

@@ -6,6 +6,7 @@ all that is looked at only a few numbers are kept.
 
 import math
 from collections.abc import Collection, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from convscope.models.layers import WithAuxiliary
+from convscope.training.compiled import uncompiled
 
 SAMPLES = 4096
 """Weights of a layer, at most, that are compared before and after the step: enough to say how far all of them moved."""
@@ -82,6 +84,8 @@ class Probe:
         self._before = {layer: _sample(weight) for layer, weight in _weights(model)}
         self._sums: dict[str, Tensor] = {}
         self._passed: dict[str, Tensor] = {}
+        self._stack = ExitStack()
+        self._stack.enter_context(uncompiled(model))  # which calls no hooks otherwise
         self._handles = [model.register_forward_hook(self._see)]
         for name, module in model.named_modules():
             if isinstance(module, nn.ReLU):
@@ -92,6 +96,7 @@ class Probe:
         """Stop looking, and say what there was to see; the parameters of `resting` are not meant to learn."""
         for handle in self._handles:
             handle.remove()
+        self._stack.close()
         spared = {parameter for module in resting for parameter in module.parameters()}
         layers = {}
         tensors = {f"silent {name}": (total <= 0).float().mean() for name, total in self._sums.items()} | self._passed
