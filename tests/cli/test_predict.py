@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
@@ -193,3 +194,44 @@ def test_answers_do_not_depend_on_the_number_of_images(predict: Verb, photos: Pa
     for (name, share), (other, other_share) in zip(together[2]["classes"], alone[0]["classes"], strict=True):
         assert name == other
         assert share == pytest.approx(other_share, abs=1e-5)
+
+
+def test_many_images_are_told_how_fast_and_by_what(predict: Verb, test_set: ImageSet, tmp_path: Path) -> None:
+    np.save(tmp_path / "many.npy", test_set.images[:200, 0].numpy())
+    status, output, messages = predict(tmp_path / "many.npy", "--top-k", 1)
+    assert status == 0
+    lines = output.splitlines()
+    assert lines[0].split() == ["image", "class", "probability"]
+    assert [line.split()[0] for line in lines[1:]] == [f"{tmp_path / 'many.npy'}[{index}]" for index in range(200)]
+    assert len({len(line) for line in lines}) == 1, "not as wide as one another"
+    assert messages.startswith("200 images by pytorch-float32 in ")
+    assert "images/s, after " in messages
+
+
+def test_json_says_what_answered(predict: Verb, photos: Path) -> None:
+    answer = json.loads(predict(photos, "--json", "--engine", "pytorch-float32")[1])
+    assert answer["engine"] == "pytorch-float32"
+    assert answer["images_per_second"] > 0
+    assert answer["seconds"] > 0
+    assert answer["start_seconds"] > 0
+    assert json.loads(predict(photos / "notes.txt", "--json")[1])["predictions"] == []
+
+
+def test_an_unknown_engine(predict: Verb, photos: Path) -> None:
+    with pytest.raises(UserError, match="unknown engine 'torch'"):
+        predict(photos, "--engine", "torch")
+
+
+def test_names_cannot_steer_the_terminal(predict: Verb, photos: Path) -> None:
+    (photos / "a.jpg").rename(photos / "a\x1b[2J.jpg")
+    output = predict(photos / "a\x1b[2J.jpg")[1]
+    assert "\x1b" not in output
+    assert r"a\x1b[2J.jpg" in output
+
+
+def test_an_array_that_is_none_is_named(predict: Verb, photos: Path) -> None:
+    (photos / "images.npy").write_bytes(b"no array")
+    status, output, messages = predict(photos / "images.npy", photos / "a.jpg", "--json")
+    assert status == 2
+    assert sources(output) == ["a.jpg"]
+    assert "images.npy cannot be read as an array" in messages

@@ -1,1 +1,7 @@
-"""A run's network as one file for other programs, checked before it counts as done."""
+"""A run's network as a file for programs that know nothing of Convscope."""
+
+from convscope.export.check import Check
+from convscope.export.export import Exported, export_run
+from convscope.export.formats import FORMATS, FormatName
+
+__all__ = ["FORMATS", "Check", "Exported", "FormatName", "export_run"]

@@ -1,6 +1,7 @@
 """Predictions of a linear model that needs no training: it answers with the nearest class mean of FashionMNIST."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -206,8 +207,10 @@ def test_a_bad_image_raises_or_is_left_out(
     bad = tmp_path / "notes.txt"
     bad.write_text("no image")
     images = [picture("Bag"), bad, picture("Trouser")]
+    before = set(threading.enumerate())
     with pytest.raises(UserError, match=r"notes\.txt is no image"):
         predictor.predict(images)
+    assert set(threading.enumerate()) <= before, "threads are left"
     errors: list[UserError] = []
     predictions = predictor.predict(images, on_error=errors.append)
     assert [prediction.source for prediction in predictions] == ["image 1", "image 3"]
@@ -275,3 +278,71 @@ def test_a_header_that_does_not_fit_its_weights(
 def test_an_unknown_device(weights: Path) -> None:
     with pytest.raises(UserError, match="there is no device 'abacus'"):
         Predictor.from_weights(weights, device="abacus")
+
+
+def test_images_in_an_array_are_answered_like_files(
+    predictor: Predictor, mini: tuple[ImageSet, ImageSet], tmp_path: Path
+) -> None:
+    pixels = mini[1].images[:300, 0].numpy()
+    np.save(tmp_path / "some.npy", pixels)
+    Image.fromarray(pixels[7]).save(tmp_path / "one.png")
+    images = [tmp_path / "one.png", tmp_path / "some.npy", tmp_path / "one.png"]
+    answers = predictor.predict(images, top_k=3)
+    assert [answer.source for answer in answers] == [
+        str(tmp_path / "one.png"),
+        *(f"{tmp_path / 'some.npy'}[{index}]" for index in range(300)),
+        str(tmp_path / "one.png"),
+    ]
+    for answer in (answers[0], answers[-1]):
+        assert dict(answer.classes) == pytest.approx(dict(answers[8].classes), abs=1e-6)
+    inverted = predictor.predict(tmp_path / "some.npy", invert=True)
+    assert all(answer.warning and "leave --invert out" in answer.warning for answer in inverted)
+    errors: list[UserError] = []
+    rest = predictor.predict([tmp_path / "none.npy", tmp_path / "one.png"], on_error=errors.append)
+    assert len(rest) == 1
+    assert "there is no file" in str(errors[0])
+
+
+def test_a_stream_begins_before_all_is_read(predictor: Predictor, picture: Callable[[str], Image.Image]) -> None:
+    asked = 0
+
+    def endless() -> Iterator[Image.Image]:
+        nonlocal asked
+        while True:
+            asked += 1
+            yield picture("Bag")
+
+    stream = predictor.stream(endless())
+    assert [next(stream).source for _ in range(200)] == [f"image {number}" for number in range(1, 201)]
+    assert asked < 1500
+    stream.close()  # type: ignore[attr-defined]
+
+
+def test_squares_of_any_channels_become_the_networks(
+    predictor: Predictor, picture: Callable[[str], Image.Image]
+) -> None:
+    grey, colour = picture("Bag"), picture("Bag").convert("RGB")
+    assert torch.equal(predictor.read(grey), predictor.read(colour))
+    assert torch.equal(predictor.read(grey, invert=True), 255 - predictor.read(grey))
+    squares = torch.stack([predictor.read(grey), predictor.read(ImageOps.invert(grey))])
+    probabilities = predictor.probabilities(squares)
+    assert probabilities.shape == (2, 10)
+    assert probabilities.sum(dim=1).tolist() == pytest.approx([1, 1])
+    assert probabilities[0].max().item() == pytest.approx(predictor.predict(grey)[0].classes[0][1], abs=1e-6)
+
+
+def test_another_engine_answers(weights: Path, picture: Callable[[str], Image.Image]) -> None:
+    predictor = Predictor.from_weights(weights, "cpu")
+    predictor.use_engine(run=Run(weights.parent.parent), images=1)
+    assert predictor.engine.name == "pytorch-float32"
+
+    class Always:
+        name = "always"
+
+        def __call__(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.tensor([[0.0] * 9 + [50.0]]).repeat(len(images), 1)
+
+    predictor.engine = Always()
+    assert predictor.predict(picture("Bag"), top_k=1)[0].classes == ((predictor.classes[9], 1.0),)
+    with pytest.raises(UserError, match="unknown engine 'tensorflow'"):
+        predictor.use_engine("tensorflow", run=Run(weights.parent.parent))

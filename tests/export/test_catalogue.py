@@ -1,0 +1,87 @@
+"""Every network of the catalogue in every format, read back by the means of programs that know nothing of Convscope."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from convscope.catalog import MODELS, ModelEntry
+from convscope.data import Preprocessing
+from convscope.engines.deployable import Deployable
+from convscope.engines.folding import folded
+from convscope.engines.int8 import quantised
+from convscope.export import FORMATS
+from convscope.models import build_model, takes_option
+
+# Slimmer layers, and the smallest images: what the file holds of a network does not depend on how wide it is.
+SLIM: dict[str, dict[str, Any]] = {
+    "AlexNet": {"width": 1 / 8},
+    "VGG": {"width": 1 / 16},
+    "ResNet": {"width": 1 / 8},
+    "SENet": {"width": 1 / 8},
+    "DenseNet": {"growth_rate": 4},
+}
+
+
+REPEATED = ("densenet121_small", "densenet169", "resnet101")
+"""The blocks of densenet121 and resnet50, after another stem or more of them: PyTorch takes half a minute to ONNX."""
+
+
+def draw(count: int, height: int, width: int) -> Tensor:
+    """Images of coarse noise, each brighter than the one before."""
+    generator = torch.Generator().manual_seed(height)
+    coarse = torch.rand(count, 3, 4, 4, generator=generator) * torch.linspace(40, 255, count)[:, None, None, None]
+    return F.interpolate(coarse, (height, width)).to(torch.uint8)
+
+
+@torch.no_grad()
+def deployable(entry: ModelEntry) -> Deployable:
+    """The network with statistics of its own in the batch norms, as after a training."""
+    # OpenVINO refuses pools that reach over the border on both sides, as GoogLeNet's last one does in less.
+    size = 64 if entry.family == "GoogLeNet" else max(entry.least_size, 28)
+    options = SLIM.get(entry.family, {}) | ({"dropout": 0.0} if takes_option(entry.name, "dropout") else {})
+    model = build_model(entry.name, num_classes=4, in_channels=3, input_size=size, seed=0, **options)
+    known = Preprocessing(
+        size=size, channels=3, mean=(0.3,) * 3, std=(0.25,) * 3, border=0.5, decode_size=size + 4, resize="pad"
+    )
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    model(known(draw(16, size, size)))
+    return Deployable(folded(model, channels=3, size=size), known, softmax=False, any_size=True)
+
+
+@pytest.mark.parametrize("entry", MODELS.values(), ids=MODELS)
+def test_every_network_answers_the_same_in_every_format(entry: ModelEntry) -> None:
+    # R-F4, R-A12
+    module = deployable(entry)
+    side = module.decode_size
+    cases = [draw(1, side, side), draw(3, side + 9, side - 3)]
+    with torch.inference_mode():
+        expected = [module(images) for images in cases]
+    spread = expected[1].std(dim=0).max()
+    assert spread > 0.1 * expected[1].abs().max(), "all images look the same to it"
+    formats = {name: form for name, form in FORMATS.items() if entry.name not in REPEATED or not form.libraries}
+    model = FORMATS["onnx"].convert(module) if "onnx" in formats else None  # OpenVINO reads it too
+    for name, form in formats.items():
+        converted = model if "onnx" in form.libraries else form.convert(module)
+        answer = form.read(form.pack(converted, {"classes": ["a", "b", "c", "d"]}))
+        for images, wanted in zip(cases, expected, strict=True):
+            with torch.inference_mode():
+                assert (answer(images) - wanted).abs().max() < 1e-3 * spread, name
+
+
+def test_int8_takes_all_kinds_of_layers() -> None:
+    # R-F4: squeeze-and-excitation has products, sums, means and a sigmoid besides what all have.
+    module = deployable(MODELS["se_resnet18_small"])
+    images = draw(32, module.decode_size, module.decode_size)
+    with torch.inference_mode():
+        expected = module(images)
+    model = quantised(FORMATS["onnx"].convert(module), images.split(16))
+    for name in ("onnx", "openvino"):
+        form = FORMATS[name]
+        answers = form.read(form.pack(model, {}))(images)
+        assert not torch.equal(answers, expected)
+        assert (answers - expected).square().mean().sqrt() < 0.25 * expected.std(dim=0).mean(), name
