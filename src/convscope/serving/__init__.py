@@ -1,1 +1,1 @@
-"""An HTTP endpoint that answers with what a run's network sees in images."""
+"""`convscope serve`: a trained network answers over HTTP."""
