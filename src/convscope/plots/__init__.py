@@ -1,4 +1,5 @@
-"""The pictures: how training went, what a data set holds, what a network gets right and wrong, what is inside of it.
+"""The pictures: how training went, what a data set holds, what a network gets right and wrong, what is inside of it,
+and how a search went.
 
 Every function returns a `matplotlib.figure.Figure`, which a notebook shows and `save_figure` writes. Pyplot,
 with its windows and its global list of open figures, is not used.
@@ -17,10 +18,12 @@ from convscope.plots.interpret import (
     filters,
 )
 from convscope.plots.predictions import confusion_matrix, prediction_grid, reliability
+from convscope.plots.search import Scale, importances, parallel_coordinates, slices, trial_history
 from convscope.plots.style import save_figure, svg
 from convscope.plots.training import curves
 
 __all__ = [
+    "Scale",
     "activation_maps",
     "attributions",
     "channel_effects",
@@ -31,13 +34,17 @@ __all__ = [
     "exciting_patches",
     "filters",
     "image_sizes",
+    "importances",
     "loss_over_rate",
     "mean_images",
     "one_batch",
+    "parallel_coordinates",
     "prediction_grid",
     "reliability",
     "sample_strip",
     "save_figure",
+    "slices",
     "svg",
     "through_depth",
+    "trial_history",
 ]
