@@ -222,5 +222,6 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(plots, "save_figure", lambda figure, path: write_text(path, "a picture"))
     monkeypatch.setattr(plots, "svg", lambda figure: "<svg></svg>")
-    for name in ("curves", "confusion_matrix", "prediction_grid", "sample_strip", "class_distribution", "mean_images"):
+    names = ("curves", "confusion_matrix", "prediction_grid", "sample_strip", "class_distribution", "mean_images")
+    for name in (*names, "trial_history", "importances", "slices", "parallel_coordinates"):
         monkeypatch.setattr(plots, name, lambda *arguments, **keywords: None)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from convscope.data import Augmentation, Batches, ImageSet, Preprocessing, Splits, load_splits
     from convscope.errors import ConvscopeError, UserError
     from convscope.experiment import Comparison, compare_runs, compare_settings, evaluate, resume, train
+    from convscope.export import Exported, export_run
     from convscope.metrics import classification_report
     from convscope.models import build_model
     from convscope.models.pretrained import load_pretrained
@@ -37,6 +38,7 @@ _HOMES = {
     "data": ("Augmentation", "Batches", "ImageSet", "Preprocessing", "Splits", "load_splits"),
     "errors": ("ConvscopeError", "UserError"),
     "experiment": ("Comparison", "compare_runs", "compare_settings", "evaluate", "resume", "train"),
+    "export": ("Exported", "export_run"),
     "metrics": ("classification_report",),
     "models": ("build_model",),
     "models.pretrained": ("load_pretrained",),
@@ -59,6 +61,7 @@ __all__ = [
     "Comparison",
     "Config",
     "ConvscopeError",
+    "Exported",
     "ImageSet",
     "MemoryCheckpoints",
     "Prediction",
@@ -75,6 +78,7 @@ __all__ = [
     "compare_runs",
     "compare_settings",
     "evaluate",
+    "export_run",
     "fit",
     "list_runs",
     "load_config",

@@ -107,7 +107,9 @@ def _complaint(event: str, arguments: tuple[Any, ...], folder: Path) -> str | No
         return f"{event} {arguments!r:.200}"
     # Modules that are imported late run their code from a file; code out of a hostile file has none.
     if event == "exec" and isinstance(arguments[0], CodeType) and arguments[0].co_filename.startswith("<"):
-        return None if arguments[0].co_filename.startswith("<frozen") else f"code was run: {arguments[0].co_filename}"
+        # SQLAlchemy writes constructors for the tables of libraries, whatever is in the file.
+        ours = ("<frozen", "<sqlalchemy generated __init__ for class ")
+        return None if arguments[0].co_filename.startswith(ours) else f"code was run: {arguments[0].co_filename}"
     if event == "open" and _writes(arguments[1], arguments[2]) and not _inside(arguments[0], folder):
         return f"{arguments[0]!r} was opened for writing"
     # A number at the end stands for an open folder that the name is relative to.

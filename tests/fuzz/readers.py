@@ -16,9 +16,12 @@ import samples
 from convscope.cli.main import main
 from convscope.config import Config
 from convscope.data import Preprocessing, load_splits, read_idx
+from convscope.data.arrays import ImageArray
 from convscope.data.cifar import read_cifar10
 from convscope.data.decoding import read_square
 from convscope.data.unpacking import unpack
+from convscope.engines.auto import choose_engine
+from convscope.engines.finished import Finished
 from convscope.errors import ConvscopeError
 from convscope.experiment.weights import find_source
 from convscope.models.pretrained import fit_weights, read_weights
@@ -28,6 +31,10 @@ from convscope.report.answers import answers_of
 from convscope.report.network import layers_of
 from convscope.report.words import data_words
 from convscope.runs import Run
+from convscope.search.plan import SearchPlan
+from convscope.search.reading import load_space
+from convscope.search.study import Study
+from convscope.serving.questions import Limits, read_question
 from convscope.training.checkpoint import load_state, load_weights, save_weights
 
 
@@ -112,6 +119,12 @@ def _read_image(path: Path) -> None:
     read_square(path, size=8, resize="pad")
 
 
+def _read_array(path: Path) -> None:
+    array = ImageArray.open(path)
+    for start in range(0, min(len(array), 64), 8):
+        array.squares(start, start + 8, size=8, resize="crop")
+
+
 def _table(folder: Path) -> Path:
     samples.photos(folder)
     return folder / "labels.csv"
@@ -156,8 +169,26 @@ def _show_run(path: Path) -> None:
     """Whatever the commands read, weights apart; with `--debug` errors come through."""
     runs_dir = next(parent.parent for parent in path.parents if parent.name == "run")
     main(["runs", "--runs-dir", str(runs_dir), "--debug"])
+    main(["runs", "--runs-dir", str(runs_dir), "--group", "--show", "all", "--format", "csv", "--debug"])
     main(["runs", "show", "run", "--runs-dir", str(runs_dir), "--debug"])
     assert Run.open("latest", runs_dir).name == "run"
+
+
+def _choose_engine(path: Path) -> None:
+    predictor = Predictor.from_run(Run(path.parent), "cpu")
+    finished = Finished(predictor.model, predictor.preprocessing, "a digest", path.parent)
+    for images in (None, 3):
+        assert choose_engine(finished, predictor.device, images=images).name == "pytorch-float32"
+
+
+def _of_search(name: str) -> Callable[[Path], Path]:
+    return lambda folder: samples.search(folder) / name
+
+
+def _show_search(path: Path) -> None:
+    study = Study.open(path.parent)
+    study.tried()
+    study.importances()
 
 
 # Weights
@@ -196,6 +227,13 @@ def _fit_published(path: Path) -> None:
         fit_weights(samples.convolutions(channels), read_weights(path), path, same_classes=same_classes)
 
 
+# Requests for predictions
+
+
+def _read_request(kind: str) -> Callable[[Path], object]:
+    return lambda path: read_question(kind, [], path.read_bytes(), Limits())
+
+
 READERS = {
     reader.name: reader
     for reader in (
@@ -204,6 +242,7 @@ READERS = {
         Reader("CIFAR-10", _read_cifar, prepare=_cifar_folder),
         Reader("archive", _unpack, samples.archives),
         Reader("image", _read_image, samples.images),
+        Reader("array of images", _read_array, samples.arrays),
         Reader("labels.csv", lambda path: _load_photos(path.parent), prepare=_table),
         Reader(
             "index of photos", lambda path: _load_photos(path.parents[3]), prepare=_in_cache("index.json"), json=True
@@ -220,8 +259,12 @@ READERS = {
         Reader("alarms.json", _show_run, prepare=_of_run("alarms.json"), json=True),
         Reader("history.csv", _show_run, prepare=_of_run("history.csv")),
         Reader("data.json", _describe_data, prepare=_of_run("data.json"), json=True),
+        Reader("inference.json", _choose_engine, prepare=_of_run("inference.json"), json=True),
         Reader("predictions.npz", _ask_again, prepare=_of_run("predictions.npz")),
         Reader("examples.npz", _ask_again, prepare=_of_run("examples.npz")),
+        Reader("search.yaml", lambda path: SearchPlan.read(path.parent).digest(), prepare=_of_search("search.yaml")),
+        Reader("space.yaml", load_space, prepare=_of_search("space.yaml")),
+        Reader("study.db", _show_search, prepare=_of_search("study.db")),
         Reader("weights", load_weights, lambda: [samples.weights()]),
         Reader("weights, forged", _use_weights, lambda: [samples.weights()], seal=_forged),
         Reader(
@@ -247,6 +290,8 @@ READERS = {
             seal=lambda contents: contents + hashlib.sha256(contents).digest(),
         ),
         Reader("published weights", _fit_published, samples.published_weights),
+        Reader("form of a request", _read_request("multipart/form-data; boundary=edge"), samples.forms),
+        Reader("JSON of a request", _read_request("application/json"), samples.questions, json=True),
     )
 }
 

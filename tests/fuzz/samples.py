@@ -16,10 +16,15 @@ from PIL import Image
 
 from convscope.config import Config
 from convscope.data import Preprocessing
+from convscope.engines.measured import machine
 from convscope.metrics import classification_report
 from convscope.models import build_model
 from convscope.models.layers import Classifier
 from convscope.runs import Run, create_run
+from convscope.search.plan import SearchPlan
+from convscope.search.reading import parse_dimension
+from convscope.search.records import Outcome
+from convscope.search.study import Study
 from convscope.shapes import ALARM
 from convscope.training.checkpoint import save_state, save_weights
 
@@ -89,6 +94,16 @@ def images() -> list[bytes]:
         file = io.BytesIO()
         source = picture("I") if mode == "I;16" else picture(mode)
         (source.convert("I;16") if mode == "I;16" else source).save(file, kind, **options)
+        files.append(file.getvalue())
+    return files
+
+
+def arrays() -> list[bytes]:
+    """As NumPy writes them."""
+    files = []
+    for shape in ((2, 8, 8), (2, 5, 7, 3)):
+        file = io.BytesIO()
+        np.save(file, np.zeros(shape, np.uint8))
         files.append(file.getvalue())
     return files
 
@@ -167,6 +182,18 @@ def published_weights() -> list[bytes]:
     return files
 
 
+def search(folder: Path) -> Path:
+    """A search with two trials on record."""
+    words = ("lr=1e-3..1e-1:log", "shift=0..4", "rotation=0..10:2.5", "optimizer=sgd,adamw")
+    study = Study.create(folder / "search", SearchPlan(Config(model="linear"), dict(map(parse_dimension, words))))
+    with study.worker() as worker:
+        for outcome in (Outcome("finished", 0.5, 0.75, 2, 1.5), Outcome("failed", reason="too large")):
+            claim = study.claim(worker, trials=2)
+            assert claim is not None
+            study.settle(claim.number, outcome)
+    return study.path
+
+
 def run(runs_dir: Path) -> Run:
     """A finished run, without its pictures."""
     environment = {"started": "2026", "versions": {"torch": "2", "tyro": None}, "threads": 1, "cpu": {"cores": [1]}}
@@ -191,6 +218,27 @@ def run(runs_dir: Path) -> Run:
             **{"train_images_per_class": [2, 3], "preprocessing": HEADER["preprocessing"]},
         },
     )
+    speeds = [{"batch_size": 1, "seconds": 0.5, "images_per_second": 2.0}]
+    row = {"name": "pytorch-float32", "convert_seconds": 0.0, "load_seconds": 0.5, "speeds": speeds}
+    row |= {"top1_agreement": 1.0, "largest_difference": 0.0}
+    made.write_json(
+        "inference.json",
+        {"weights": "a digest", "machine": machine(torch.device("cpu")), "images": 10, "engines": [row]},
+    )
     made.best_weights.parent.mkdir()
     made.best_weights.write_bytes(weights())
     return made
+
+
+# Requests for predictions
+
+
+def forms() -> list[bytes]:
+    """The body of a form with two files and a field."""
+    head = b"--edge\r\nContent-Disposition: form-data; name="
+    files = b"".join(head + b'"image"; filename="%d.png"\r\n\r\n' % number + b"\x89PNG\r\n" for number in range(2))
+    return [files + head + b'"top_k"\r\n\r\n3\r\n--edge--\r\n']
+
+
+def questions() -> list[bytes]:
+    return [b'{"images": ["iVBORw0KGgo=", "eA=="], "top_k": 3, "invert": true}']

@@ -13,7 +13,7 @@ from convscope.catalog import DATA, MODELS
 from convscope.cli.main import VERBS, main
 from convscope.config import Config
 
-NAMES = (*Config.__dataclass_fields__, "config", "recipe", "resume", "name", "runs_dir", "json", "run")
+NAMES = (*Config.__dataclass_fields__, "config", "recipe", "resume", "name", "runs_dir", "json", "run", "where", "show")
 FLAGS = [f"--{name.replace('_', '-')}" for name in NAMES]
 JUNK = [word.decode("latin-1") for word in WORDS if len(word) < 200 and b"\0" not in word]
 
@@ -34,7 +34,7 @@ def test_any_arguments_end_in_a_sentence(verb: str, tmp_path: Path, monkeypatch:
     monkeypatch.setenv("CONVSCOPE_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("COLUMNS", "80")
     # What would begin something is given a data set that does not exist, and a check that nothing came of it.
-    first = ["nowhere"] if verb in ("train", "compare") else []
+    first = ["nowhere"] if verb in ("train", "compare", "search") else []
 
     @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(arguments)

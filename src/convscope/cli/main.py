@@ -12,21 +12,21 @@ from importlib import import_module, metadata
 VERBS = {
     "train": "train a network on a data set, or resume a training",
     "compare": "train several networks and compare them, or compare runs",
+    "search": "try many settings, judge them on the validation split, keep the best",
     "evaluate": "test a run: metrics, confusion matrix, pictures of mistakes",
     "predict": "say what a run's network sees in image files",
+    "bench": "measure how fast a run's network answers, in each engine that is here",
+    "serve": "let other programs ask a run's network over HTTP",
     "explain": "show a network layer by layer: shapes, parameters, multiply-adds, memory",
     "explore": "click through a run's network in the browser, down to the arithmetic of one value",
     "look": "see inside of a run's network: filters, maps, patches, what an answer rests on",
     "report": "write a run's report as one HTML page",
+    "export": "write a run's network as a file for other programs: ONNX, TorchScript, OpenVINO",
     "runs": "list runs, or show one",
     "models": "list the networks",
     "data": "list, show and fetch data sets",
     "doctor": "examine the machine, a data set, or a training before it begins",
 }
-
-
-# PyTorch has no exception of its own for this on the CPU.
-_NO_MEMORY = ("out of memory", "can't allocate memory")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -68,7 +68,7 @@ def _run(argv: list[str]) -> int:
 
 def _explain(error: BaseException) -> int:
     """Print an error as one sentence on standard error; answers the exit status."""
-    from convscope.errors import ConvscopeError, on_one_line
+    from convscope.errors import ConvscopeError, is_out_of_memory, on_one_line
 
     if isinstance(error, ConvscopeError):
         message, status = str(error), error.exit_status
@@ -77,7 +77,7 @@ def _explain(error: BaseException) -> int:
     elif isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         message, status = f"{place}{error.strerror or error}: make room or choose another place, then try again.", 1
-    elif isinstance(error, MemoryError) or any(words in str(error).lower() for words in _NO_MEMORY):
+    elif is_out_of_memory(error):
         message, status = "the memory does not suffice: choose a smaller --batch-size or --input-size.", 1
     else:
         message = (

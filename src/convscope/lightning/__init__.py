@@ -1,1 +1,0 @@
-"""Networks of the catalogue in a Lightning Trainer."""
