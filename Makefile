@@ -3,7 +3,7 @@
 # make test     the environment with the test tools, then the whole suite
 # make lint     format, lint, types, import rules
 # make fuzz     read damaged and hostile files for a while: make fuzz SECONDS=3600
-# make bench    measure speed against the textbook loops, and memory against its estimates (half an hour)
+# make bench    measure speed against the textbook loops, memory against its estimates, and all that serves (an hour)
 
 PYTHON ?= python3
 VENV := .venv
@@ -42,6 +42,10 @@ bench: install-test
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/augmentation.py
 	$(BIN)/python benchmarks/explorer.py
+	$(BIN)/python benchmarks/inference.py
+	$(BIN)/python benchmarks/serving.py
+	$(BIN)/python benchmarks/processes.py
+	$(BIN)/python benchmarks/events.py
 
 clean:
 	rm -rf $(VENV) build src/*.egg-info

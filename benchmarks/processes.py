@@ -26,7 +26,7 @@ WAYS = {
 }
 NETWORKS = {
     "tinyvgg_bn": ("tinyvgg_bn",),
-    "resnet18_small, width 0.5": ("resnet18_small", "--model-options", "width", "0.5"),
+    "resnet18_small, width 0.25": ("resnet18_small", "--model-options", "width", "0.25"),
 }
 RESULTS = HERE / "results" / "processes.csv"
 
@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure one process against two on the same cores.")
     parser.add_argument("--quick", action="store_true", help="one round of one epoch, nothing written")
     options = parser.parse_args()
-    rounds, epochs = (1, 1) if options.quick else (3, 4)
+    rounds, epochs = (1, 1) if options.quick else (3, 2)
     speeds: dict[tuple[str, str], list[float]] = {}
     for number in range(rounds):
         for network, words in NETWORKS.items():
