@@ -1,5 +1,7 @@
 """ONNX Runtime and OpenVINO, against the network itself, in every arithmetic they have."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -77,3 +79,26 @@ def test_images_in_any_order_of_memory(name: str, finished: Finished, images: Te
 def test_a_planted_model_changes_nothing(finished: Finished, tmp_path: Path, predictor: Predictor) -> None:
     planted = Finished(predictor.model, predictor.preprocessing, "other weights", finished.run)
     assert not planted.is_kept("float32")
+
+
+SIGNAL_AFTER_ENGINES = """
+import signal, sys, torch
+from pathlib import Path
+from convscope.engines.runtimes import OpenVino
+
+model = Path(sys.argv[1]).read_bytes()
+first, second = (OpenVino("openvino", model, "f32") for _ in range(2))
+first(torch.zeros(1, 1, 28, 28, dtype=torch.uint8))
+del first
+del second
+signal.signal(signal.SIGINT, lambda number, frame: print("heard"))
+signal.raise_signal(signal.SIGINT)
+"""
+
+
+def test_signals_are_heard_after_engines_are_gone(finished: Finished, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    (tmp_path / "model.onnx").write_bytes(finished.onnx("float32"))
+    command = [sys.executable, "-c", SIGNAL_AFTER_ENGINES, str(tmp_path / "model.onnx")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr

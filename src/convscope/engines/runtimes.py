@@ -1,10 +1,14 @@
 """Engines outside of PyTorch, which read the network as an ONNX model."""
 
+from functools import cache
 from threading import local
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    import openvino
 
 
 class OnnxRuntime:
@@ -31,15 +35,13 @@ class OpenVino:
 
     def __init__(self, name: str, model: bytes, precision: Literal["f32", "bf16"]) -> None:
         """Take an ONNX model of a `Deployable` that gives logits; raises what the runtime raises at another."""
-        import openvino
-
         self.name = name
         settings = {
             "INFERENCE_PRECISION_HINT": precision,
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "PERFORMANCE_HINT": "LATENCY",  # all threads for one batch, rather than a batch for each
         }
-        core = openvino.Core()
+        core = openvino_core()
         self._compiled = core.compile_model(core.read_model(model), "CPU", settings)
         self._of_thread = local()
 
@@ -49,3 +51,16 @@ class OpenVino:
             self._of_thread.request = self._compiled.create_infer_request()
         answers = self._of_thread.request.infer([images.numpy()], share_inputs=True)
         return torch.from_numpy(answers[0].copy())  # the next request writes over it
+
+
+@cache
+def openvino_core() -> "openvino.Core":
+    """The one through which this process uses OpenVINO.
+
+    On CPUs with AMX each core that compiles sets aside a stack for signals, and puts back the one before it when it ends.
+    Of two that do not end in the opposite order the process is left with a stack that is gone, and the next signal,
+    such as Ctrl-C, ends it with a segmentation fault (found with OpenVINO 2026.4.1).
+    """
+    import openvino
+
+    return openvino.Core()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from convscope.engines.deployable import Deployable
 from convscope.engines.onnx import to_onnx
-from convscope.engines.runtimes import OnnxRuntime
+from convscope.engines.runtimes import OnnxRuntime, openvino_core
 
 FormatName = Literal["onnx", "torchscript", "torch-export", "openvino"]
 
@@ -84,7 +84,7 @@ class OpenVino:
         """The XML with the layers, and their weights in the precision they have."""
         import openvino
 
-        model = openvino.Core().read_model(converted.SerializeToString())
+        model = openvino_core().read_model(converted.SerializeToString())
         for key, text in as_texts(metadata).items():
             model.set_rt_info(text, ["convscope", key])
         with tempfile.TemporaryDirectory() as folder:
@@ -93,9 +93,7 @@ class OpenVino:
 
     def read(self, files: Files) -> Answer:
         """On the CPU; in float32 where the model is, and not in the bfloat16 that OpenVINO may take instead."""
-        import openvino
-
-        core = openvino.Core()
+        core = openvino_core()
         model = core.read_model(files[".xml"], files[".bin"])
         compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
