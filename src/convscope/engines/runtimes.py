@@ -57,9 +57,9 @@ class OpenVino:
 def openvino_core() -> "openvino.Core":
     """The one through which this process uses OpenVINO.
 
-    On CPUs with AMX each core that compiles sets aside a stack for signals, and puts back the one before it when it ends.
-    Of two that do not end in the opposite order the process is left with a stack that is gone, and the next signal,
-    such as Ctrl-C, ends it with a segmentation fault (found with OpenVINO 2026.4.1).
+    On CPUs with AMX each core that compiles sets aside a stack for signals, and puts back the one before it when it
+    ends. Of two that do not end in the opposite order the process is left with a stack that is gone, and the next
+    signal, such as Ctrl-C, ends it with a segmentation fault (found with OpenVINO 2026.4.1).
     """
     import openvino
 
