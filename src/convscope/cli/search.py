@@ -5,6 +5,7 @@ import shlex
 import sys
 from dataclasses import dataclass, replace
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -103,12 +104,8 @@ def main(argv: list[str]) -> int:
             "--resume and --show take a search as it was begun: leave out data set, network, hyperparameters, "
             "and whatever else describes a search."
         )
-    try:
-        import optuna  # noqa: F401
-    except ImportError as error:
-        raise UserError(
-            'a search needs Optuna, which is not installed: get it with `pip install "convscope[search]"`.'
-        ) from error
+    if find_spec("optuna") is None:
+        raise UserError('a search needs Optuna, which is not installed: get it with `pip install "convscope[search]"`.')
     from convscope.cli.searching import search
     from convscope.cli.trials import say_list, say_results
     from convscope.search.study import Study
