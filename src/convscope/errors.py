@@ -22,6 +22,8 @@ class UserError(ConvscopeError):
 
 def on_one_line(text: str) -> str:
     """A text that can be shown anywhere: names in it may come from a file, and must not steer the terminal."""
+    if text.isprintable():  # as nearly all are
+        return text
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 

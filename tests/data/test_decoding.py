@@ -3,14 +3,14 @@
 import threading
 import warnings
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from convscope.data.datasets import load_train_test
@@ -178,8 +178,13 @@ def test_scaling_down_is_antialiased() -> None:
 def test_a_jpeg_is_decoded_no_larger_than_it_has_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(Image.new("RGB", (1600, 1200)), tmp_path / "photo.jpg")
     sizes = []
-    transposed = ImageOps.exif_transpose
-    monkeypatch.setattr(ImageOps, "exif_transpose", lambda image: sizes.append(image.size) or transposed(image))
+    resized = Image.Image.resize
+
+    def record(image: Image.Image, *arguments: Any, **options: Any) -> Image.Image:
+        sizes.append(image.size)
+        return resized(image, *arguments, **options)
+
+    monkeypatch.setattr(Image.Image, "resize", record)
     for size, resize in ((150, "crop"), (151, "crop"), (200, "pad"), (201, "pad"), (600, "squash"), (601, "squash")):
         read_square(path, size=size, resize=resize)
     assert sizes == [(200, 150), (400, 300), (200, 150), (400, 300), (800, 600), (1600, 1200)]

@@ -181,18 +181,18 @@ def _as_table(predictions: Iterable["Prediction"], counts: Mapping[Path, int], c
     from rich.cells import cell_len
 
     def cell(text: str, width: int) -> str:
-        return text + " " * (width - cell_len(text))  # letters of some scripts take two places
+        taken = len(text) if text.isascii() else cell_len(text)  # letters of some scripts take two places
+        return text + " " * (width - taken)
 
     names = {name: on_one_line(name) for name in classes}
     source_width = max(cell_len("image"), *(_width(path, count) for path, count in counts.items()))
     name_width = max(map(cell_len, ["class", *names.values()]))
+    names = {name: cell(shown, name_width) for name, shown in names.items()}
     head = f"{cell('image', source_width)}  {cell('class', name_width)}  probability\n"
+    below = "\n" + cell("", source_width)  # the source stands before the first of its classes
     for prediction in predictions:
-        source, lines = on_one_line(prediction.source), [head]
-        for name, probability in prediction.classes:
-            lines.append(f"{cell(source, source_width)}  {cell(names[name], name_width)}  {probability:>11.1%}\n")
-            source = ""
-        yield "".join(lines)
+        lines = [f"  {names[name]}  {probability:>11.1%}" for name, probability in prediction.classes]
+        yield f"{head}{cell(on_one_line(prediction.source), source_width)}{below.join(lines)}\n"
         head = ""
 
 

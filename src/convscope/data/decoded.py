@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -13,8 +13,9 @@ from typing import IO
 
 from torch import Tensor
 
+from convscope.data.ahead import read_files
 from convscope.data.cache import LOCK, Cache, Entry, map_file, open_cache, remove_leftovers, write_cache
-from convscope.data.decoding import Resize, Undecodable, decode_square, open_image, quiet_pillow, undecodable
+from convscope.data.decoding import Resize, Undecodable, decode_square, open_image, undecodable
 from convscope.data.folder import ListedFile, Listing, Part
 from convscope.data.splits import Skipped
 from convscope.downloads import Progress, data_directory
@@ -150,7 +151,8 @@ def _decode_all(
     """Decode the files by threads, and write the pixels of each to its slot (3, S, S) of the scratch file."""
     writing = Lock()
 
-    def work(slot: int, file: ListedFile) -> Entry:
+    def work(numbered: tuple[int, ListedFile]) -> Entry:
+        slot, file = numbered
         entry, pixels = _decode_file(root, file, size, resize)
         with writing:
             scratch.seek(slot * 3 * size * size)
@@ -159,17 +161,11 @@ def _decode_all(
 
     entries = []
     done, total = 0, sum(file.bytes for file in files)
-    # Threads, because Pillow decodes and scales without Python's lock: on photos of 180 pixels two threads took a fifth
-    # longer than two processes, and they start at once, in any script.
-    pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
-    try:
-        with quiet_pillow():
-            for file, entry in zip(files, pool.map(work, range(len(files)), files), strict=True):
-                entries.append(entry)
-                done += file.bytes
-                progress(f"decoding {len(files):,} photos", done, total)
-    finally:
-        pool.shutdown(cancel_futures=True)  # after Ctrl-C the photos under way are the last
+    with closing(read_files(enumerate(files), work, size=lambda numbered: numbered[1].bytes)) as read:
+        for entry in read:
+            entries.append(entry)
+            done += entry.bytes
+            progress(f"decoding {len(files):,} photos", done, total)
     scratch.truncate(len(files) * 3 * size * size)
     scratch.flush()
     return entries

@@ -10,7 +10,7 @@ from typing import IO, Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from convscope.errors import UserError
@@ -58,8 +58,6 @@ def read_square(image: str | Path | Image.Image, name: str | None = None, *, siz
     if isinstance(image, Image.Image):
         with quiet_pillow(), undecodable(name):
             return _to_square(image, size, resize)
-    if not Path(image).is_file():
-        raise UserError(f"there is no image file {name}: check its name and folder.")
     with quiet_pillow(), undecodable(name), open_image(image) as opened:
         return decode_square(opened, size=size, resize=resize)
 
@@ -118,6 +116,8 @@ def undecodable(name: str) -> Iterator[None]:
     """Turn whatever Pillow raises about an image into `Undecodable`, one clear sentence."""
     try:
         yield
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise UserError(f"there is no image file {name}: check its name and folder.") from error
     except UnidentifiedImageError as error:
         raise Undecodable(name, "is no image", "give a PNG, a JPEG or another image file") from error
     except Image.DecompressionBombError as error:
@@ -154,8 +154,10 @@ def _fitted(width: int, height: int, size: int, resize: Resize) -> tuple[int, in
 
 
 def _upright_on_white(image: Image.Image) -> Image.Image:
-    """A copy in mode L or RGB."""
-    image = ImageOps.exif_transpose(image)
+    """The image, or a copy of it, in mode L or RGB."""
+    image.load()
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # else Pillow would copy it
+        image = ImageOps.exif_transpose(image)
     if image.mode == "F" or image.mode.startswith("I"):
         image = Image.fromarray(_to_eight_bits(np.asarray(image)))
     grey = image.mode in ("1", "L", "LA")
@@ -164,7 +166,8 @@ def _upright_on_white(image: Image.Image) -> Image.Image:
         # photographs on white and inverted them: a prediction that inverts repeats what they did.
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("L" if grey else "RGB")
+    mode = "L" if grey else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _to_tensor(image: Image.Image) -> Tensor:

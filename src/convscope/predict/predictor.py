@@ -1,7 +1,7 @@
 """What a finished model says about any image: prepares it as the training images were, and names its classes."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -11,6 +11,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
+from convscope.data.ahead import read_files
 from convscope.data.arrays import ImageArray, is_array
 from convscope.data.decoding import read_square
 from convscope.data.preprocessing import Preprocessing
@@ -23,7 +24,7 @@ from convscope.errors import UserError
 from convscope.models import build_model
 from convscope.models.layers import Classifier
 from convscope.predict.doubts import doubts
-from convscope.predict.reading import Block, batches, one_ahead, read_ahead
+from convscope.predict.reading import Block, batches, one_ahead
 from convscope.runs import Run
 from convscope.training.checkpoint import load_weights
 from convscope.training.runtime import choose_device
@@ -196,15 +197,18 @@ class Predictor:
     def _read(self, images: Iterable[str | Path | Image]) -> Generator[Block | UserError, None, None]:
         """The squares of images, and the errors of those that cannot be read, in their order."""
 
-        def read(numbered: tuple[int, str | Path | Image]) -> Block:
+        def read(numbered: tuple[int, str | Path | Image]) -> Block | UserError:
             number, image = numbered
             source = f"image {number}" if isinstance(image, Image) else str(image)
-            return Block([source], self.read(image, source)[None])
+            try:
+                return Block([source], self.read(image, source)[None])
+            except UserError as error:
+                return error
 
         # What is in one array needs no decoding, hence no threads.
         for in_array, some in groupby(enumerate(images, start=1), key=lambda numbered: is_array(numbered[1])):
             if not in_array:
-                yield from read_ahead(some, read)
+                yield from read_files(some, read, size=_bytes)
                 continue
             for _, path in some:
                 try:
@@ -213,8 +217,18 @@ class Predictor:
                     yield error
 
     def _read_array(self, array: ImageArray) -> Iterator[Block]:
-        known = self.preprocessing
+        known, path = self.preprocessing, str(array.path)
         for start in range(0, len(array), self.at_once):
             stop = min(start + self.at_once, len(array))
             squares = array.squares(start, stop, size=known.decode_size, resize=known.resize)
-            yield Block([f"{array.path}[{index}]" for index in range(start, stop)], known.to_channels(squares))
+            yield Block([f"{path}[{index}]" for index in range(start, stop)], known.to_channels(squares))
+
+
+def _bytes(numbered: tuple[int, str | Path | Image]) -> int:
+    """What there is to read of an image; 0 if it is not there, which is told when it is read."""
+    image = numbered[1]
+    if isinstance(image, Image):
+        return image.width * image.height
+    with suppress(OSError, ValueError):
+        return Path(image).stat().st_size
+    return 0

@@ -1,10 +1,7 @@
-"""Images on their way from their files to an engine: read by threads, ahead of use."""
+"""Images on their way from their files to an engine: in batches, one of which is prepared while another is answered."""
 
-import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -15,11 +12,6 @@ from convscope.errors import UserError
 Given = TypeVar("Given")
 Read = TypeVar("Read")
 
-_TOGETHER = 16
-"""Images that a thread reads in one go: handing over single ones of 28 pixels would cost as much as reading them."""
-_AHEAD = 512
-"""Images that may be read before they are used; what waits is small squares, not photos."""
-
 
 class Block(NamedTuple):
     """Some images, as an engine takes them."""
@@ -28,39 +20,6 @@ class Block(NamedTuple):
     """What they are called."""
     squares: Tensor
     """uint8 (N, channels, decode_size, decode_size)."""
-
-
-def read_ahead(
-    given: Iterable[Given], read: Callable[[Given], Read], *, ahead: int = _AHEAD
-) -> Iterator[Read | UserError]:
-    """Yield what `read` makes of each item, in their order, or the UserError that it raised instead.
-
-    Threads, because Pillow decodes and scales without Python's lock; and never more than `ahead` items are read and
-    not yet taken, so that it makes no difference to the memory how many there are.
-    """
-
-    def read_all(items: list[Given]) -> list[Read | UserError]:
-        return [_read_or_refuse(read, item) for item in items]
-
-    items = iter(given)
-    chunks = iter(lambda: list(islice(items, _TOGETHER)), [])
-    under_way: deque[Future[list[Read | UserError]]] = deque()
-    pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="read")
-    try:
-        under_way.extend(pool.submit(read_all, chunk) for chunk in islice(chunks, max(1, ahead // _TOGETHER)))
-        while under_way:
-            results = under_way.popleft().result()
-            under_way.extend(pool.submit(read_all, chunk) for chunk in islice(chunks, 1))
-            yield from results
-    finally:
-        pool.shutdown(cancel_futures=True)  # after Ctrl-C the images under way are the last
-
-
-def _read_or_refuse(read: Callable[[Given], Read], item: Given) -> Read | UserError:
-    try:
-        return read(item)
-    except UserError as error:
-        return error
 
 
 def batches(
@@ -85,6 +44,8 @@ def batches(
 
 
 def _joined(blocks: list[Block]) -> Block:
+    if len(blocks) == 1:
+        return blocks[0]
     return Block([source for block in blocks for source in block.sources], torch.cat([b.squares for b in blocks]))
 
 
