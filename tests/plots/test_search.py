@@ -10,7 +10,13 @@ from matplotlib.figure import Figure
 from convscope import plots
 from convscope.errors import UserError
 
-SCALES: dict[str, plots.Scale] = {"lr": "log", "shift": "linear", "optimizer": "choice", "flip": "choice"}
+SCALES: dict[str, plots.Scale] = {
+    "lr": "log",
+    "shift": "linear",
+    "optimizer": "choice",
+    "model_options.flip": "choice",
+}
+NAMES = ["lr", "shift", "optimizer", "flip"]
 
 
 def trials(accuracies: list[float], finished: list[bool] | None = None) -> list[dict[str, Any]]:
@@ -24,7 +30,7 @@ def trials(accuracies: list[float], finished: list[bool] | None = None) -> list[
                 "lr": 10 ** draws.uniform(-4, -1),
                 "shift": int(draws.integers(5)),
                 "optimizer": ("sgd", "adamw", None)[number % 3],
-                "flip": bool(number % 2),
+                "model_options.flip": bool(number % 2),
             },
         }
         for number, accuracy in enumerate(accuracies)
@@ -72,9 +78,10 @@ def test_what_is_far_worse_lies_at_the_edge(goal: Any, far: float, marker: str) 
 
 def test_a_slice_is_a_panel_a_field() -> None:
     figure = plots.slices(trials([0.8, 0.85, 0.9, 0.82, 0.7]), scales=SCALES, goal="accuracy")
-    assert [axes.get_title(loc="left") for axes in figure.axes] == list(SCALES)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == NAMES
     shift = points(figure.axes[1], "finished")
     assert [y for _, y in shift] == [0.8, 0.85, 0.9, 0.82, 0.7]
+    assert all(tick == int(tick) for tick in figure.axes[1].get_xticks())  # no shift by half a pixel
     optimizer = figure.axes[2]
     assert [label.get_text() for label in optimizer.get_xticklabels()] == ["adamw", "sgd", "none"]
     # Choices lie side by side, near their names.
@@ -93,13 +100,13 @@ def test_a_line_a_trial_the_best_on_top() -> None:
     rows = trials(values)
     rates = [row["values"]["lr"] for row in rows]
     assert list(np.argsort(heights[:, 0])) == list(np.argsort([rates[2], rates[0], rates[1]]))
-    assert [label.get_text() for label in axes.get_xticklabels()] == list(SCALES)
+    assert [label.get_text() for label in axes.get_xticklabels()] == NAMES
     assert bar.get_ylabel() == "validation accuracy"
     drawn(figure)
 
 
 def test_importances_are_in_order() -> None:
-    figure = plots.importances({"shift": 0.1, "lr": 0.7, "flip": 0.2})
+    figure = plots.importances({"shift": 0.1, "lr": 0.7, "model_options.flip": 0.2})
     (axes,) = figure.axes
     assert [bar.get_width() for bar in axes.patches] == [0.1, 0.2, 0.7]  # from below
     assert [label.get_text() for label in axes.get_yticklabels()] == ["shift", "flip", "lr"]
@@ -116,7 +123,7 @@ def test_few_trials_and_many_and_those_that_are_all_the_same(count: int) -> None
     drawn(plots.slices(rows, scales=SCALES, goal="accuracy"))
     drawn(plots.slices(rows, scales={"lr": "log"}, goal="loss"))
     drawn(plots.parallel_coordinates(rows, scales=SCALES, goal="loss"))
-    drawn(plots.parallel_coordinates(rows, scales={"flip": "choice"}, goal="accuracy"))
+    drawn(plots.parallel_coordinates(rows, scales={"optimizer": "choice"}, goal="accuracy"))
     drawn(plots.importances({"lr": 0.0}))
 
 

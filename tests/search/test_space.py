@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from convscope.config import Config
 from convscope.errors import UserError
+from convscope.recipes import load_recipe, recipe_names
 from convscope.search.reading import load_space, parse_dimension
 from convscope.search.space import (
     Choices,
@@ -34,6 +35,9 @@ from convscope.search.space import (
         ("shift=0..4", "shift", Range(0, 4, whole=True)),
         ("batch-size=32..256:log", "batch_size", Range(32, 256, log=True, whole=True)),
         ("rotation=0..30:7.5", "rotation", Range(0, 30, step=7.5)),
+        ("rotation=0..30:7", "rotation", Range(0, 28, step=7)),
+        ("shift=1..9:3", "shift", Range(1, 7, step=3, whole=True)),
+        ("label_smoothing=0..0.3:0.1", "label_smoothing", Range(0, 0.3, step=0.1)),
         ("batch_size=64,128", "batch_size", Choices((64, 128))),
         ("optimizer=sgd,adamw", "optimizer", Choices(("sgd", "adamw"))),
         ("flip=true,false", "flip", Choices((True, False))),
@@ -66,6 +70,7 @@ MISTAKES = [
     ("shift=0..2.5", "the range of shift must have whole numbers as its limits"),
     ("shift=0..4:log", "shift cannot have a logarithmic range from 0 or below"),
     ("shift=0..4:5", "the step of shift does not fit into its range"),
+    ("lr=1e-4..1e-1:lgo", "the range of lr must have numbers as its limits and step"),
     ("flip=0..1", "flip cannot be 0.0: it must be true or false."),
     ("optimizer=sgd,adaam", "optimizer cannot be 'adaam': did you mean 'adam'?"),
     ("batch_size=64,big", "batch_size cannot be 'big': it must be a whole number."),
@@ -130,13 +135,21 @@ ranges = st.tuples(
 )
 
 
-@given(dimension=ranges, share=st.floats(0, 1))
+@given(dimension=ranges.filter(lambda dimension: dimension.step is None), share=st.floats(0, 1))
 def test_numbers_are_rounded_without_leaving_the_range(dimension: Range, share: float) -> None:
     number = dimension.low + share * (dimension.high - dimension.low)
-    value = rounded({"lr": dimension}, {"lr": number})["lr"]
+    value = rounded(Config(), {"lr": dimension}, {"lr": number})["lr"]
     assert dimension.low <= value <= dimension.high
     assert math.isclose(value, number, rel_tol=5.1e-4)
-    assert value in (float(f"{value:.4g}"), dimension.low, dimension.high)
+    assert value in (float(f"{value:.4g}"), dimension.low, dimension.high, Config().lr)
+
+
+def test_the_base_and_the_steps_of_a_range_keep_all_their_digits() -> None:
+    space = {"lr": Range(0.001, 0.1), "rotation": Range(10.00001, 10.00005, step=1e-5)}
+    base = Config(lr=0.00123456)
+    assert rounded(base, space, {"lr": 0.00123456, "rotation": 10.00003}) == {"lr": 0.00123456, "rotation": 10.00003}
+    assert rounded(base, space, {"lr": 0.00123457, "rotation": 10.00001}) == {"lr": 0.001235, "rotation": 10.00001}
+    assert rounded(base, {"lr": Range(0, 1, step=0.1)}, {"lr": 0.1 + 0.2}) == {"lr": 0.3}
 
 
 @given(dimension=ranges)
@@ -170,13 +183,25 @@ def test_a_grid_holds_each_combination_once() -> None:
     assert {point["rotation"] for point in points} == {0, 15, 30}
 
 
+@pytest.mark.parametrize("word", ["lr=0.1..0.3:0.1", "lr=0.1..0.8:0.1", "lr=0.1..0.75:0.05", "lr=1e-5..9e-5:1e-5"])
+def test_a_grid_has_the_numbers_that_people_write(word: str) -> None:
+    # And not 0.1 + 2 * 0.1, which lies outside of its range.
+    key, dimension = parse_dimension(word)
+    numbers = [point[key] for point in grid({key: dimension})]
+    assert all(contains(dimension, number) and len(f"{number}") <= 6 for number in numbers)
+    assert isinstance(dimension, Range) and (numbers[0], numbers[-1]) == (dimension.low, dimension.high)
+
+
 @pytest.mark.parametrize("dimension", [Range(0.1, 1), Range(1, 8, log=True, whole=True)])
 def test_a_grid_needs_an_end(dimension: Range) -> None:
     with pytest.raises(UserError, match="a grid cannot hold all numbers from"):
         grid_size({"lr": dimension})
 
 
-@pytest.mark.parametrize("base", [Config(), Config(optimizer="sgd", lr=0.1, batch_size=1)])
+STRANGE = Config(optimizer="sgd", lr=0.1, batch_size=1, weight_decay=0.03, label_smoothing=0.3, dropout=0.1)
+
+
+@pytest.mark.parametrize("base", [Config(), STRANGE, *map(load_recipe, recipe_names())])
 def test_what_is_varied_when_nobody_says_has_the_base_in_it(base: Config, tmp_path: Path) -> None:
     space = default_space(base, dropout=True)
     assert all(contains(space[key], value) for key, value in base_values(base, space).items())

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from convscope.errors import UserError
+from convscope.errors import ConvscopeError, UserError
 from convscope.search.plan import SearchPlan
 from convscope.search.records import Outcome
 from convscope.search.results import best_first
@@ -48,6 +48,12 @@ def test_a_search_begins_with_its_base(begin: Begin, untrained: Untrained) -> No
     assert first.setting == study.plan.base
     assert all(trial.setting != study.plan.base for trial in others)
     assert {path.name for path in study.path.iterdir()} == {"base.yaml", "space.yaml", "search.yaml", "study.db"}
+
+
+def test_its_base_has_all_its_digits(begin: Begin, untrained: Untrained) -> None:
+    study = begin("lr=1e-4..1e-1:log", base={"lr": 0.00123456})
+    untrained(study, 1)
+    assert study.tried()[0].setting == study.plan.base
 
 
 @pytest.mark.parametrize("name", ["a b", "a?b", "a#b", "a%20b", "a{b}", "é猫", "a?mode=memory&b", "a:b@c"])
@@ -108,6 +114,12 @@ def test_a_grid_takes_each_combination_once_and_ends(begin: Begin, untrained: Un
     assert points[:4] != sorted(points[:4], key=str)  # not one corner first
 
 
+def test_the_steps_of_a_grid_are_those_that_were_written(begin: Begin, untrained: Untrained) -> None:
+    study = begin("label_smoothing=0..0.35:0.1", method="grid")
+    untrained(study, 100)
+    assert sorted(point["label_smoothing"] for point in values(study)) == [0.0, 0.1, 0.2, 0.3]
+
+
 def test_as_many_trials_as_asked_for_and_no_more(begin: Begin, untrained: Untrained) -> None:
     study = begin()
     untrained(study, 4)
@@ -144,13 +156,15 @@ def test_the_same_command_joins_and_another_is_refused(begin: Begin, untrained: 
 def test_a_killed_trial_is_tried_again_and_does_not_count(begin: Begin, untrained: Untrained) -> None:
     study = begin()
     untrained(study, 3)
-    number = abandon(study)
-    left = values(study)[3]
-    assert statuses(study) == ["finished"] * 3 + ["running"]
+    with study.worker() as worker:
+        claim = study.claim(worker, trials=4)
+        assert claim is not None
+        assert statuses(study) == ["finished"] * 3 + ["running"]
+    assert statuses(study) == ["finished"] * 3  # nobody is at work on it any more
     untrained(Study.open(study.path), 4)
     assert statuses(study) == ["finished"] * 4
-    assert values(study)[3] == left  # the same setting, under another number
-    assert study.tried()[3].number > number
+    assert values(study)[3] == claim.values  # the same setting, under another number
+    assert study.tried()[3].number > claim.number
 
 
 def test_what_a_living_process_tries_is_left_to_it(begin: Begin, untrained: Untrained) -> None:
@@ -164,15 +178,17 @@ def test_what_a_living_process_tries_is_left_to_it(begin: Begin, untrained: Untr
     assert statuses(study) == ["finished"] * 5
 
 
-def test_a_trial_that_kills_its_process_is_not_tried_for_ever(begin: Begin, untrained: Untrained) -> None:
-    study = begin()
-    abandon(study)
-    abandon(study)
+@pytest.mark.parametrize("method", ["tpe", "grid"])
+def test_a_trial_that_kills_its_process_is_not_tried_for_ever(method: str, begin: Begin, untrained: Untrained) -> None:
+    study = begin("lr=0.001..0.1:0.001", method=method)
+    first, second = abandon(study), abandon(study)
+    assert second > first
     untrained(study, 3)
-    failed = [trial for trial in study.tried() if trial.outcome.status == "failed"]
-    assert [trial.setting for trial in failed] == [study.plan.base]
-    assert failed[0].outcome.reason == "its process was killed, 2 times, perhaps for want of memory"
-    assert len(study.tried()) == 3
+    failed, *others = study.tried()
+    assert (failed.number, failed.outcome.status) == (second, "failed")
+    assert failed.outcome.reason == "its process was killed, 2 times, perhaps for want of memory"
+    assert [trial.outcome.status for trial in others] == ["finished"] * 2
+    assert failed.values not in [trial.values for trial in others]
 
 
 def test_what_was_known_before_the_end_is_not_lost(
@@ -190,12 +206,42 @@ def test_what_was_known_before_the_end_is_not_lost(
     assert statuses(study) == ["finished"] * 2
 
 
+def test_what_is_settled_at_the_last_moment_is_not_lost(
+    begin: Begin, untrained: Untrained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Between reading that a trial is under way and finding that its process is gone.
+    study = begin()
+    with study.worker() as worker:
+        claim = study.claim(worker, trials=5)
+        assert claim is not None
+
+    def settle_and_end(path: Path) -> bool:
+        monkeypatch.undo()
+        Study.open(study.path).settle(claim.number, Outcome("finished", 0.25, 0.75, 2, 1.0))
+        return False
+
+    monkeypatch.setattr("convscope.search.study.is_locked", settle_and_end)
+    untrained(study, 2)
+    assert statuses(study) == ["finished"] * 2
+    assert study.tried()[0].number == claim.number
+
+
 def test_a_process_killed_while_it_drew_values(begin: Begin, untrained: Untrained) -> None:
     study = begin()
-    study._study.ask({"lr": study._distributions["lr"]})  # and no batch size, and nobody's name
+
+    def draw() -> None:
+        study._study.ask({"lr": study._distributions["lr"]})  # and no batch size, and nobody's name
+
+    draw()
     assert study.tried() == []
+    abandon(study)
+    for record in study._study.get_trials():
+        if study._is_abandoned(record):
+            study._take_from_the_dead(record)
+    draw()
     untrained(Study.open(study.path), 2)
     assert statuses(study) == ["finished"] * 2
+    assert study.tried()[0].setting == study.plan.base  # which was to be the first
 
 
 def test_what_is_given_back_comes_next(begin: Begin, untrained: Untrained) -> None:
@@ -265,6 +311,18 @@ def test_nothing_is_hopeless_without_a_pruner(begin: Begin) -> None:
             study.settle(number, Outcome("finished", 0.1, 0.9, 1, 1.0))
 
 
+def test_a_record_that_breaks_while_a_trial_is_judged(begin: Begin) -> None:
+    study = begin()
+    with study.worker() as worker:
+        claim = study.claim(worker, trials=1)
+        assert claim is not None
+        (study.path / "study.db").write_bytes(b"nonsense")
+        with pytest.raises(
+            ConvscopeError, match=r"the record .* cannot be used \(file is not a database\): restore it"
+        ):
+            claim.hopeless([epoch(1, 0.5)])
+
+
 def test_a_trial_is_judged_by_the_weights_that_would_be_kept(begin: Begin) -> None:
     study = begin()
     with study.worker() as worker:
@@ -329,6 +387,8 @@ SQL = [
     "UPDATE trial_user_attributes SET value_json = '{\"status\": \"best\"}' WHERE key = 'outcome'",
     "UPDATE trial_user_attributes SET value_json = 'nonsense' WHERE key = 'outcome'",
     "UPDATE trial_user_attributes SET value_json = '[1]' WHERE key = 'outcome'",
+    "UPDATE trial_user_attributes SET value_json = json_set(value_json, '$.val_loss', null) WHERE key = 'outcome'",
+    "UPDATE trial_user_attributes SET value_json = json_set(value_json, '$.val_accuracy', 7) WHERE key = 'outcome'",
     "UPDATE trial_params SET param_value = 1e9 WHERE param_name = 'lr'",
     "UPDATE trial_params SET param_value = -7 WHERE param_name = 'batch_size'",
     "UPDATE trial_params SET param_name = 'seed' WHERE param_name = 'lr'",

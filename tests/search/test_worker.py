@@ -101,6 +101,15 @@ def test_settings_that_cannot_be_trained_do_not_end_the_search(begin: Begin) -> 
     assert len(reasons) == 1 and reasons.pop().startswith("images of 8 pixels are too small for 'lenet5'")
 
 
+def test_neither_do_those_that_exclude_each_other(begin: Begin) -> None:
+    study, notes = begin("nesterov=true,false", "momentum=0,0.9", base={"optimizer": "sgd"}, method="grid"), Notes()
+    work(study, Terms(trials=4), watcher=notes)
+    (failed,) = [trial for trial in study.tried() if trial.outcome.status == "failed"]
+    assert failed.values == {"nesterov": True, "momentum": 0.0}
+    assert failed.outcome.reason.startswith("nesterov needs momentum")
+    assert len(notes.begun) == 3 and len(notes.ended) == 4
+
+
 def test_neither_do_those_that_diverge(begin: Begin) -> None:
     base = {"optimizer": "sgd", "schedule": "constant", "precision": "float32"}
     study = begin("lr=0.01,1e38", base=base, method="grid")
@@ -148,6 +157,16 @@ def test_who_is_stopped_gives_the_trial_back(begin: Begin) -> None:
     whole = begin(folder="whole")
     work(whole, Terms(trials=2), watcher=Notes())
     assert outcomes(study)[0] == outcomes(whole)[0]
+
+
+def test_who_is_stopped_at_once_gives_it_back_too(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = begin()
+    for _ in range(2):  # which, of a process that was killed, would be the last time
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(worker, "try_setting", failing(KeyboardInterrupt()))
+            work(study, Terms(trials=1), watcher=Notes())
+    work(study, Terms(trials=1), watcher=Notes())
+    assert [outcome.status for outcome in outcomes(study)] == ["finished"]
 
 
 def test_no_trial_begins_when_the_time_is_over(begin: Begin) -> None:

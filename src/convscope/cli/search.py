@@ -13,7 +13,7 @@ import tyro
 
 from convscope.cli.settings import Settings, parse, setting
 from convscope.config import Config
-from convscope.errors import UserError
+from convscope.errors import ConvscopeError, UserError
 from convscope.search.space import Goal, Method, Pruner
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class Search(Settings):
     learning rate, weight decay, batch size, label smoothing, schedule, flip, shift and dropout are. Trials that fall
     behind are given up early. The test split is not touched.
 
-    Every finished trial is kept, whatever happens: --resume goes on, and so does the same command. Given twice at the
-    same time, on one machine, both work on the same search.
+    Every finished trial is kept, whatever happens: --resume goes on, and so does the same command if it gives a --name.
+    Given twice at the same time, on one machine, both work on the same search.
 
     $ convscope search fashion-mnist-mini tinyvgg_bn --epochs 5 --trials 25
     $ convscope search fashion-mnist lenet5 --vary lr=1e-4..1e-1:log --vary optimizer=sgd,adamw --vary shift=0..3
@@ -104,6 +104,13 @@ def main(argv: list[str]) -> int:
             "--resume and --show take a search as it was begun: leave out data set, network, hyperparameters, "
             "and whatever else describes a search."
         )
+    training = (flags.resume, flags.trials, flags.timeout, flags.confirm, flags.processes)
+    if flags.show is not None and training != (None, None, None, None, 1):
+        raise UserError(
+            "--show trains nothing: leave out --trials, --processes, --timeout and --confirm, or --resume the search."
+        )
+    if flags.json and flags.confirm is not None:
+        raise UserError("--confirm prints tables: leave out --json, which --show can give afterwards.")
     if find_spec("optuna") is None:
         raise UserError('a search needs Optuna, which is not installed: get it with `pip install "convscope[search]"`.')
     from convscope.cli.searching import search
@@ -119,6 +126,8 @@ def main(argv: list[str]) -> int:
     else:
         path = Path(known) if (Path(known) / "search.yaml").exists() else flags.searches_dir / known
         study = Study.open(path)
+        if flags.show is None:
+            _prepare(study.plan.base, flags)
     if flags.show is None:
         finished = search(
             study,
@@ -139,8 +148,6 @@ def main(argv: list[str]) -> int:
 
 def _begin(flags: Search) -> "Study":
     """A new search, or one of the same name and plan."""
-    from convscope.cli.progress import Preparation
-    from convscope.experiment.session import Session
     from convscope.models import takes_option
     from convscope.search.plan import SearchPlan
     from convscope.search.reading import load_space, parse_dimension
@@ -154,12 +161,20 @@ def _begin(flags: Search) -> "Study":
         space = dict(default_space(base, dropout=takes_option(base.model, "dropout")))
     trials = flags.trials or (grid_size(space) if flags.method == "grid" else _TRIALS)
     plan = SearchPlan(base, space, method=flags.method, goal=flags.goal, pruner=flags.pruner, trials=trials)
-    with Preparation() as preparation:  # what cannot be trained is told before anything is written
-        Session.prepare(base, data_dir=flags.data_dir, progress=preparation)
+    _prepare(base, flags)
     name = flags.name or f"{base.model}-{Path(base.data).name}-{datetime.now().strftime('%Y%m%d-%H%M%S')}"
     if Path(name).name != name or name.startswith("."):
         raise UserError(f"'{name}' cannot name a search: choose a name without slashes that does not begin with a dot.")
     return Study.create(flags.searches_dir / name, plan)
+
+
+def _prepare(base: Config, flags: Search) -> None:
+    """Tell what cannot be read or trained before anything is written, and not as the fault of each trial."""
+    from convscope.cli.progress import Preparation
+    from convscope.experiment.session import Session
+
+    with Preparation() as preparation:
+        Session.prepare(base, data_dir=flags.data_dir, progress=preparation)
 
 
 def _confirm(study: "Study", flags: Search, *, seeds: int) -> int:
@@ -172,7 +187,10 @@ def _confirm(study: "Study", flags: Search, *, seeds: int) -> int:
     from convscope.search.results import best_first
     from convscope.training.loop import Interrupted
 
-    base, best = study.plan.base, best_first(study.tried(), study.plan)[0].setting
+    base, ranking = study.plan.base, best_first(study.tried(), study.plan)
+    if not ranking:
+        raise ConvscopeError("no trial came to its end, so there is nothing to confirm: try more, or for longer.")
+    best = ranking[0].setting
     if best == base:
         print("the base is the best itself: there is nothing to confirm")
         return 0

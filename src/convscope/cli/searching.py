@@ -43,8 +43,11 @@ def search(
         Preparation() as preparation,
     ):
         progress.begin()
+        # Ctrl-C reaches all processes; the first one tells the others, who begin by ignoring it.
+        on_ctrl_c = signal.signal(signal.SIGINT, signal.SIG_IGN)
         for process in others:
             process.start()
+        signal.signal(signal.SIGINT, on_ctrl_c)
         try:
             work(study, terms, watcher=progress, interrupted=stop, progress=preparation)
             while any(process.is_alive() for process in others):
@@ -63,7 +66,7 @@ def search(
 
 def _work_beside(path: Path, stopped: Event, to_stderr: bool, terms: Terms) -> None:
     """What another process does, until it is told to stop or the first one is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes, and the first one tells the others
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # again, for Windows, where it is not inherited
     first = multiprocessing.parent_process()
     assert first is not None
     study = Study.open(path)

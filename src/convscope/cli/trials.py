@@ -63,9 +63,10 @@ class TrialProgress:
     def begin(self) -> None:
         """Say what is searched, and print the head of the table."""
         plan, done = self._study.plan, len(self._study.tried())
+        epochs = "" if "epochs" in plan.space else f"{counted(plan.base.epochs, 'epoch')} each, "
         self.say(
             f"{plan.base.model} on {plan.base.data}: {counted(self._trials, 'trial')} of {plan.method}, "
-            f"{counted(plan.base.epochs, 'epoch')} each, varying {', '.join(plan.space)}; into {self._study.path}"
+            f"{epochs}varying {', '.join(plan.space)}; into {self._study.path}"
         )
         if done:
             self.say(f"going on: {counted(done, 'trial')} on record")
@@ -126,19 +127,25 @@ def say_results(study: Study, *, as_json: bool) -> None:
         ConvscopeError: no trial came to its end, though some tried.
     """
     write_results(study)
-    plan, tried = study.plan, study.tried()
-    ranking = best_first(tried, plan)
+    tried = study.tried()
+    ranking = best_first(tried, study.plan)
     if as_json:
         print(json.dumps(_facts(study, tried, ranking), indent=1))
-        return
+    else:
+        _say_trials(study, tried, ranking)
+    reasons = [trial.outcome.reason for trial in tried if trial.outcome.reason]
+    if reasons and not ranking:
+        raise ConvscopeError(f"no trial came to its end ({reasons[-1]}): choose another base, or vary it less.")
+
+
+def _say_trials(study: Study, tried: Sequence[Tried], ranking: Sequence[Tried]) -> None:
+    """How many there are, and what came of the best."""
+    plan = study.plan
     counts = Counter(trial.outcome.status for trial in tried)
     seconds = sum(trial.outcome.seconds for trial in tried)
     words = ", ".join(f"{count} {status}" for status, count in counts.items())
     print(f"{counted(len(tried), 'trial')}{f' ({words})' if tried else ''}; {duration(seconds)} of training")
     if not ranking:
-        reasons = [trial.outcome.reason for trial in tried if trial.outcome.reason]
-        if reasons:
-            raise ConvscopeError(f"no trial came to its end ({reasons[-1]}): choose another base, or vary it less.")
         return
     console().print(_table(ranking[:_SHOWN], plan))
     print(f"best: trial {ranking[0].number}, {_score(ranking[0])}; {_changes(ranking[0].values, plan) or 'the base'}")

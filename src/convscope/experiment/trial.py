@@ -36,8 +36,8 @@ def try_setting(
 ) -> Trial:
     """Train what `config` says, as `train` does, but write nothing and leave the test split alone.  R-F5
 
-    `hopeless` is asked after each epoch, `interrupted` after each step. Data are read anew by each trial: that takes
-    0.3 s at most, and nothing is left of one trial when the next begins.
+    `hopeless` is asked after each epoch, `interrupted` after each step. Data are read anew by each trial, so that
+    nothing is left of one when the next begins.
 
     Raises:
         UserError: the setting cannot be trained.

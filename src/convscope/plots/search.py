@@ -57,7 +57,7 @@ def importances(shares: Mapping[str, float]) -> Figure:
     ordered = sorted(shares.items(), key=lambda item: item[1])
     figure = Figure(figsize=(8, 1.2 + 0.35 * len(ordered)))
     axes = figure.subplots()
-    bars = axes.barh([short_name(name) for name, _ in ordered], [share for _, share in ordered], color=_BLUE)
+    bars = axes.barh([_name(field) for field, _ in ordered], [share for _, share in ordered], color=_BLUE)
     axes.bar_label(bars, [f"{share:.0%}" for _, share in ordered], padding=4, color=INK)
     axes.set(xlim=(0, 1.1 * max(max(shares.values()), 1e-9)), title="what tells the best trials from the others")
     axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
@@ -80,7 +80,7 @@ def slices(trials: Trials, *, scales: Scales, goal: Goal) -> Figure:
         if scale == "choice":
             places = places + np.random.default_rng(0).uniform(-0.15, 0.15, len(places))  # apart from one another
         _dots(axes, trials, places, goal)
-        axes.set(title=short_name(name))
+        axes.set(title=_name(name))
         _ticks(axes, values, scale)
         axes.grid(True)
     for axes in list(panels.flat)[len(scales) :]:
@@ -117,7 +117,7 @@ def parallel_coordinates(trials: Trials, *, scales: Scales, goal: Goal) -> Figur
         width, alpha = (1.6, 0.9) if trials[row]["finished"] else (0.9, 0.45)
         axes.plot(points, color=colour.to_rgba(trials[row]["value"]), linewidth=width, alpha=alpha, marker=".")
     axes.set(xlim=(-0.2, len(scales) - 0.5), ylim=(-0.06, 1.06), yticks=[], title="the trials and their values")
-    axes.set_xticks(range(len(scales)), [short_name(name) for name in scales])
+    axes.set_xticks(range(len(scales)), list(map(_name, scales)))
     axes.spines[:].set_visible(False)
     bar = figure.colorbar(colour, ax=axes, label=f"validation {goal}")
     if goal == "accuracy":
@@ -193,7 +193,13 @@ def _ticks(axes: Axes, values: Sequence[Any], scale: Scale) -> None:
         axes.xaxis.set_major_locator(FixedLocator(list(np.linspace(low, high, 3))))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda place, _: f"{10**place:.2g}"))
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(4))
+        whole = all(isinstance(value, int) for value in values)
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=whole, min_n_ticks=1))
+
+
+def _name(field: str) -> str:
+    """A field in a picture, where `model_options.` would leave no room for the option itself."""
+    return short_name(field.removeprefix("model_options."))
 
 
 def _words(value: Any) -> str:

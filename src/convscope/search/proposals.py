@@ -47,7 +47,10 @@ def reading(path: Path, kind: type[ConvscopeError]) -> Iterator[None]:
     except (ConvscopeError, OSError):
         raise
     except Exception as error:  # a file that is damaged, or was made up, makes the libraries stumble in a dozen ways
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        root: BaseException = error
+        while root.__cause__ is not None:  # what SQLite said; Optuna guesses
+            root = root.__cause__
+        reason = next(iter(str(root).splitlines()), "") or type(root).__name__
         raise kind(
             f"the record {path / FILE} cannot be used ({reason}): "
             f"restore it from a copy, make room on its disk, or start another search."

@@ -18,7 +18,7 @@ import yaml
 from convscope.config import Config, Option, check_range
 from convscope.errors import UserError, unknown
 from convscope.recipes import convert_field, parse_mapping, read_setting
-from convscope.search.space import OPTIONS, Choices, Dimension, Range, Space
+from convscope.search.space import OPTIONS, Choices, Dimension, Range, Space, count_steps, number_at
 
 _OTHER_IMAGES = "trials that are judged on different images cannot be compared"
 _NO_OUTCOME = "it is about the machine, not about what is learnt"
@@ -116,8 +116,12 @@ def _range(key: str, form: dict[Any, Any]) -> Range:
         raise UserError(
             f"{key} cannot have a logarithmic range from 0 or below, or with a step: leave one of both out."
         )
-    if step is not None and not 0 < step <= high - low:
-        raise UserError(f"the step of {key} does not fit into its range: give one above 0 and at most {high - low:g}.")
+    if step is not None:
+        if not 0 < step <= high - low:
+            raise UserError(
+                f"the step of {key} does not fit into its range: give one above 0 and at most {high - low:g}."
+            )
+        high = number_at(low, step, count_steps(low, high, step))
     _checked(key, low)
     _checked(key, high)
     return Range(low, high, log=log, step=step, whole=whole)
@@ -131,7 +135,7 @@ def _number(key: str, value: Any, *, whole: bool) -> float:
         number = math.nan
     if not math.isfinite(number) or (whole and number != round(number)):
         kind = "whole numbers" if whole else "numbers"
-        raise UserError(f"the range of {key} must have {kind} as its limits: give a list where it has none.")
+        raise UserError(f"the range of {key} must have {kind} as its limits and step: give a list where it has none.")
     return int(number) if whole else number
 
 

@@ -1,10 +1,11 @@
 """What came of the trials of a search."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convscope.config import Config
-from convscope.search.space import Space, Values, contains
+from convscope.search.space import Space, Values, contains, setting_of
 from convscope.shapes import misfit
 from convscope.training.state import EpochRecord
 
@@ -35,8 +36,13 @@ class Tried:
     number: int
     values: Values
     """Of the fields that are varied."""
-    setting: Config
+    base: Config
     outcome: Outcome
+
+    @property
+    def setting(self) -> Config:
+        """What was trained; a UserError where these values exclude each other, which is how such a trial failed."""
+        return setting_of(self.base, self.values)
 
 
 def kept(history: Sequence[EpochRecord]) -> EpochRecord:
@@ -49,7 +55,13 @@ def read_outcome(value: object) -> Outcome:
     problem = misfit(value, _SHAPE) or misfit(value, _FIGURES, partial=True)
     if problem is not None or not isinstance(value, dict) or value["status"] not in STATUSES:
         raise ValueError(f"an outcome is none ({problem or 'its status is unknown'})")
-    return Outcome(**{key: value[key] for key in (*_SHAPE, *_FIGURES) if key in value})
+    outcome = Outcome(**{key: value[key] for key in (*_SHAPE, *_FIGURES) if key in value})
+    loss, accuracy = outcome.val_loss, outcome.val_accuracy
+    if outcome.status in ("finished", "pruned") and not (
+        loss is not None and math.isfinite(loss) and accuracy is not None and 0 <= accuracy <= 1
+    ):
+        raise ValueError("an outcome has no proper figures")
+    return outcome
 
 
 def check_values(values: Values, space: Space) -> None:

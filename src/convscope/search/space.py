@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any, Literal
 
 import yaml
@@ -38,7 +39,7 @@ class Range:
     log: bool = False
     """Whether each factor is as likely as another, rather than each difference."""
     step: float | None = None
-    """Between neighbouring values; without, all are possible."""
+    """Between neighbouring values; without, all are possible. With it, `high` is the last of them."""
     whole: bool = False
     """Whether the numbers are whole."""
 
@@ -50,28 +51,29 @@ Values = Mapping[str, Any]
 
 
 def default_space(base: Config, *, dropout: bool) -> Space:
-    """What is worth varying around a setting when nobody says; `dropout`: whether the network has it.
+    """What is worth varying around a setting when nobody says, its own values included; `dropout`: whether it has it.
 
     The learning rate is the one hyperparameter that always matters (Bengio 2012, arXiv 1206.5533, §3.1.1).
     """
     # For adamw the decay is a factor of the learning rate, for the others a part of the gradient.
     decays = (0.0, 0.01, 0.05, 0.2) if base.optimizer == "adamw" else (0.0, 1e-4, 5e-4, 2e-3)
-    sizes = dict.fromkeys(max(1, round(base.batch_size * factor)) for factor in (0.25, 0.5, 1, 2))
+    sizes = (max(1, round(base.batch_size * factor)) for factor in (0.25, 0.5, 1, 2))
     space: dict[str, Dimension] = {
         "lr": Range(base.lr / 10, base.lr * 10, log=True),
-        "weight_decay": Choices(decays),
-        "batch_size": Choices(tuple(sizes)),
-        "label_smoothing": Range(0.0, 0.2),
-        "schedule": Choices(("one-cycle", "cosine")),
-        "flip": Choices((False, True)),
-        "shift": Range(0, 3, whole=True),
+        "weight_decay": _choices(*decays, base.weight_decay),
+        "batch_size": _choices(*sizes),
+        "label_smoothing": Range(0.0, max(0.2, base.label_smoothing)),
+        "schedule": _choices("one-cycle", "cosine", base.schedule),
+        "flip": _choices(False, True),
+        "shift": Range(0, max(3, base.shift), whole=True),
     }
-    return space | ({"dropout": Choices((None, 0.0, 0.2, 0.5))} if dropout else {})
+    return space | ({"dropout": _choices(None, 0.0, 0.2, 0.5, base.dropout)} if dropout else {})
 
 
-def rounded(space: Space, values: Values) -> dict[str, Any]:
-    """The values of a trial as it is trained: numbers of a range have four digits, so that a person can copy them."""
-    return {key: _rounded(dimension, values[key]) for key, dimension in space.items()}
+def rounded(base: Config, space: Space, values: Values) -> dict[str, Any]:
+    """The values of a trial as it is trained: those of the base as they are, other numbers as a person copies them."""
+    own = base_values(base, space)
+    return {key: values[key] if values[key] == own[key] else _rounded(space[key], values[key]) for key in space}
 
 
 def setting_of(base: Config, values: Values) -> Config:
@@ -110,11 +112,26 @@ def grid(space: Space) -> Iterator[Values]:
         yield dict(zip(space, values, strict=True))
 
 
+def number_at(low: float, step: float, index: int) -> float:
+    """The number of a range that is so many steps above its low, as it would be written down: 0.3, not 0.1 + 0.2."""
+    number = Decimal(str(low)) + index * Decimal(str(step))
+    return int(number) if isinstance(low, int) and isinstance(step, int) else float(number)
+
+
+def count_steps(low: float, high: float, step: float) -> int:
+    """How many whole steps there are between two numbers."""
+    return int((Decimal(str(high)) - Decimal(str(low))) / Decimal(str(step)))
+
+
 def to_yaml(space: Space) -> str:
     """What `reading.load_space` reads."""
     return yaml.safe_dump(
         {key: _to_plain(dimension) for key, dimension in space.items()}, sort_keys=False, default_flow_style=None
     )
+
+
+def _choices(*values: Option | None) -> Choices:
+    return Choices(tuple(dict.fromkeys(values)))
 
 
 def _to_plain(dimension: Dimension) -> Any:
@@ -138,17 +155,18 @@ def _count(key: str, dimension: Dimension) -> int:
             f"a grid cannot hold all numbers from {low:g} to {high:g}, which {key} may be: "
             f"give a list, such as {key}={low:g},{high:g}, or a step."
         )
-    return math.floor((high - low) / step + 1e-9) + 1
+    return count_steps(low, high, step) + 1
 
 
 def _all_values(key: str, dimension: Dimension) -> tuple[Any, ...]:
     if isinstance(dimension, Choices):
         return dimension.values
-    count, step = _count(key, dimension), _step(dimension) or 0
-    return tuple(dimension.low + number * step for number in range(count))
+    return tuple(number_at(dimension.low, _step(dimension) or 0, index) for index in range(_count(key, dimension)))
 
 
 def _rounded(dimension: Dimension, value: Any) -> Any:
     if isinstance(dimension, Choices) or dimension.whole:
         return value
+    if dimension.step is not None:
+        return number_at(dimension.low, dimension.step, round((value - dimension.low) / dimension.step))
     return min(max(float(f"{value:.4g}"), dimension.low), dimension.high)

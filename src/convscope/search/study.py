@@ -19,6 +19,7 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from convscope.config import Config
 from convscope.errors import ConvscopeError, UserError
 from convscope.files import TEMPORARY, is_locked, locked
 from convscope.search.plan import SearchPlan
@@ -45,19 +46,24 @@ _STATES = {
 class Claim:
     """A trial that this process has taken on."""
 
-    def __init__(self, trial: optuna.Trial, plan: SearchPlan) -> None:
-        self._trial, self._plan = trial, plan
+    def __init__(self, trial: optuna.Trial, plan: SearchPlan, path: Path) -> None:
+        self._trial, self._plan, self._path = trial, plan, path
         self.number = trial.number
         self.drawn = dict(trial.params)
         """Its values with all their digits, by which Optuna knows them."""
-        self.values = rounded(plan.space, self.drawn)
-        self.setting = setting_of(plan.base, self.values)
+        self.values = rounded(plan.base, plan.space, self.drawn)
+
+    @property
+    def setting(self) -> Config:
+        """What to train; a UserError where these values exclude each other."""
+        return setting_of(self._plan.base, self.values)
 
     def hopeless(self, history: Sequence[EpochRecord]) -> bool:
         """Put the last epoch on record; whether the trial is so far behind others that it should end."""
         record = kept(history)
-        self._trial.report(record.val_accuracy if self._plan.goal == "accuracy" else record.val_loss, len(history))
-        return self._trial.should_prune()
+        with reading(self._path, ConvscopeError):
+            self._trial.report(record.val_accuracy if self._plan.goal == "accuracy" else record.val_loss, len(history))
+            return self._trial.should_prune()
 
 
 class Study:
@@ -144,12 +150,13 @@ class Study:
         nothing but the record. Trials of processes that are gone are given to others first.
         """
         with locked(self.path / f"{TEMPORARY}claim", on_wait=lambda: None), reading(self.path, ConvscopeError):
+            gone = {record.number for record in self._study.get_trials(deepcopy=False) if self._is_abandoned(record)}
+            # Read anew, as a process may have settled its trial at the last moment.
+            for record in self._study.get_trials(deepcopy=False):
+                if record.number in gone and record.state == TrialState.RUNNING:
+                    self._take_from_the_dead(record)
             records = self._study.get_trials(deepcopy=False)
-            abandoned = [record for record in records if self._is_abandoned(record)]
-            for record in abandoned:
-                self._take_from_the_dead(record)
-            records = self._study.get_trials(deepcopy=False) if abandoned else records
-            counted = [record for record in records if _counts(record)]
+            counted = [record for record in records if self._counts(record)]
             if len(counted) >= trials:
                 return None
             if self.plan.method == "grid" and not any(record.state == TrialState.WAITING for record in records):
@@ -161,7 +168,7 @@ class Study:
             self._study.sampler = sampler(self.plan, seed=_STRIDE * self.plan.base.seed + len(records))
             trial = self._study.ask(self._distributions)
             trial.set_user_attr("worker", worker)
-            return Claim(trial, self.plan)
+            return Claim(trial, self.plan, self.path)
 
     def settle(self, number: int, outcome: Outcome) -> None:
         """Put on record what came of a trial."""
@@ -175,15 +182,12 @@ class Study:
         """End a trial without an outcome, and leave its values to whoever comes next; it does not count."""
         with reading(self.path, ConvscopeError):
             self._study.tell(claim.number, state=TrialState.FAIL)
-            if self.plan.method != "grid":  # which knows by itself what it lacks
-                self._study.enqueue_trial(claim.drawn)
+            self._study.enqueue_trial(claim.drawn)
 
     def tried(self) -> list[Tried]:
-        """The trials that count, in their order; without those that were given back."""
+        """The trials that count, in their order; without those that were given back, or whose process is gone."""
         with reading(self.path, UserError):
-            records = [record for record in self._study.get_trials(deepcopy=False) if _counts(record)]
-            # Another process may be about to draw the values of a trial.
-            return [self._read(record) for record in records if not self._is_begun(record)]
+            return [self._read(record) for record in self._study.get_trials(deepcopy=False) if self._counts(record)]
 
     def importances(self) -> Mapping[str, float]:
         """How much depends on each field, see `proposals.importances`."""
@@ -193,12 +197,16 @@ class Study:
     def _read(self, record: FrozenTrial) -> Tried:
         check_values(record.params, self.plan.space)
         outcome = record.user_attrs.get("outcome")
-        values = rounded(self.plan.space, record.params)
+        values = rounded(self.plan.base, self.plan.space, record.params)
         done = Outcome("running") if outcome is None else read_outcome(outcome)
-        return Tried(record.number, values, setting_of(self.plan.base, values), done)
+        return Tried(record.number, values, self.plan.base, done)
 
-    def _is_begun(self, record: FrozenTrial) -> bool:
-        return record.state == TrialState.RUNNING and set(record.params) < set(self.plan.space)
+    def _counts(self, record: FrozenTrial) -> bool:
+        """Whether a trial is one of those asked for: it has an outcome, or somebody is at work on it."""
+        if "outcome" in record.user_attrs:
+            return True
+        drawn = set(record.params) == set(self.plan.space)  # or another process is about to draw the others
+        return record.state == TrialState.RUNNING and drawn and not self._is_abandoned(record)
 
     def _next_point(self, counted: Sequence[FrozenTrial]) -> Values | None:
         """A point of the grid that was not tried, in an order that does not begin with one corner."""
@@ -209,28 +217,25 @@ class Study:
         return next((point for point in points if tuple(point[key] for key in keys) not in tried), None)
 
     def _is_abandoned(self, record: FrozenTrial) -> bool:
-        worker = record.user_attrs.get("worker", "")  # none: killed while it took the trial on, which we do now
+        worker = record.user_attrs.get("worker", "")  # none, until all values are drawn
         known = isinstance(worker, str) and worker.startswith(TEMPORARY) and Path(worker).name == worker
         return record.state == TrialState.RUNNING and (not known or is_locked(self.path / worker) is False)
 
     def _take_from_the_dead(self, record: FrozenTrial) -> None:
-        attempt = record.user_attrs.get("attempt", 1)
+        killed = record.user_attrs.get("killed", 0) + ("worker" in record.user_attrs)
         if "outcome" in record.user_attrs:  # killed between knowing and telling
             self._tell(record.number, self._read(record).outcome)
-        elif attempt >= _MOST_ATTEMPTS:
-            reason = f"its process was killed, {attempt} times, perhaps for want of memory"
+        elif killed >= _MOST_ATTEMPTS:
+            reason = f"its process was killed, {killed} times, perhaps for want of memory"
             self.settle(record.number, Outcome("failed", reason=reason))
         else:
             self._study.tell(record.number, state=TrialState.FAIL)
-            if self.plan.method != "grid" and set(record.params) == set(self.plan.space):
-                self._study.enqueue_trial(record.params, user_attrs={"attempt": attempt + 1})
+            # Killed while it drew the values, it may not have all; what was laid down before has.
+            values = record.system_attrs.get("fixed_params", record.params)
+            if set(values) == set(self.plan.space):
+                self._study.enqueue_trial(values, user_attrs={"killed": killed})
 
     def _tell(self, number: int, outcome: Outcome) -> None:
         state = _STATES[outcome.status]
         value = outcome.val_accuracy if self.plan.goal == "accuracy" else outcome.val_loss
         self._study.tell(number, value if state == TrialState.COMPLETE else None, state=state)
-
-
-def _counts(record: FrozenTrial) -> bool:
-    """Whether a trial is one of those asked for: it has an outcome, or will have. Others were given back."""
-    return record.state == TrialState.RUNNING or (record.state.is_finished() and "outcome" in record.user_attrs)

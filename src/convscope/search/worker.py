@@ -58,14 +58,13 @@ def work(
             claim = study.claim(worker, trials=terms.trials)
             if claim is None:
                 return
-            watcher.on_trial(claim.number, claim.setting.epochs)
             try:
                 outcome = _outcome(claim, terms, watcher=watcher, interrupted=interrupted, progress=progress)
-            except Interrupted:
+            except (Interrupted, KeyboardInterrupt):
                 study.give_back(claim)
                 raise
             study.settle(claim.number, outcome)
-            watcher.on_outcome(Tried(claim.number, claim.values, claim.setting, outcome))
+            watcher.on_outcome(Tried(claim.number, claim.values, study.plan.base, outcome))
 
 
 def _outcome(
@@ -77,9 +76,10 @@ def _outcome(
     progress: Progress | None,
 ) -> Outcome:
     """Train a trial. What cannot be trained, or diverges, is an outcome too, and not the end of the search."""
-    setting = claim.setting
     started = time.perf_counter()
     try:
+        setting = claim.setting
+        watcher.on_trial(claim.number, setting.epochs)
         trial = try_setting(
             replace(setting, threads=setting.threads or terms.threads),
             data_dir=terms.data_dir,
