@@ -19,6 +19,7 @@ from convscope.experiment import evaluate, train
 from convscope.lightning import ClassifierModule
 from convscope.predict import Predictor
 from convscope.runs import Run
+from convscope.training.averaging import MovingAverage
 
 # Lightning asks torch in a way that torch has declared outdated.
 pytestmark = [
@@ -113,6 +114,8 @@ def test_a_training_comes_to_the_same(fashion_slice: Path, tmp_path: Path, optio
     report = evaluate(made, device="cpu")
     assert report["top1"] == pytest.approx(tested["test_accuracy"]) == pytest.approx(run.metrics()["test"]["top1"])
     assert made.config() == config and made.status == "finished"
+    figures = ("model", "data", "parameters", "epochs", "best_epoch")
+    assert [made.metrics()[name] for name in figures] == [run.metrics()[name] for name in figures]
     np.testing.assert_allclose(made.predictions()["logits"], run.predictions()["logits"], rtol=1e-3, atol=1e-4)
 
 
@@ -209,6 +212,15 @@ def test_gradients_are_clipped(
     fit(module, precision=precision, gradient_clip_val=of_the_trainer, limit_train_batches=1, limit_val_batches=0)
     after = torch.nn.utils.parameters_to_vector(module.model.parameters())
     assert (after - before).norm().item() == pytest.approx(0.001, rel=1e-3)
+
+
+def test_the_average_takes_one_share_of_each_step(fashion_slice: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not one of each batch, of which the Trainer may gather several into a step."""
+    updates = []
+    monkeypatch.setattr(MovingAverage, "update", lambda average, model: updates.append(model))
+    config = Config(data=str(fashion_slice), model="linear", epochs=1, batch_size=200, ema=0.9, device="cpu")
+    trainer = fit(ClassifierModule(config), accumulate_grad_batches=2)  # of three batches
+    assert len(updates) == trainer.global_step == 2
 
 
 def test_without_lightning_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,6 +101,9 @@ def test_a_run_is_found_by_path_by_name_and_as_the_latest(tmp_path: Path, monkey
     assert Run.open("latest", runs_dir) == run
     monkeypatch.chdir(run.path)
     assert Run.open(".").name == "first"
+    Path("figures").mkdir()
+    monkeypatch.chdir("figures")
+    assert Run.open("..").name == "first"
     monkeypatch.chdir(tmp_path)
     assert Run.open("first").path == Path("runs/first")
 
@@ -133,6 +136,12 @@ def test_a_run_of_another_version(version: object, tmp_path: Path) -> None:
     (run.path / "metrics.json").write_text(json.dumps({"format": version, "status": "finished"}), encoding="utf-8")
     with pytest.raises(UserError, match=f"has format {version}, and this Convscope reads format 1"):
         Run.open("first", tmp_path)
+
+
+def test_a_finished_run_may_lack_figures(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    with pytest.raises(UserError, match=r"first lacks figures of a training by Convscope \(it lacks model\): .* again"):
+        run.results()
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[1]", "\0", '{"format": 1', "[" * 100_000])
@@ -178,6 +187,7 @@ HEAD = ",".join(COLUMNS)
         f"{HEAD}\n1,2,3,4,5,6,7,8,9,10\n",
         f"{HEAD}\none,2,3,4,5,6,7,8,9\n",
         f"{HEAD}\n1.5,2,3,4,5,6,7,8,9\n",
+        f"{HEAD}\n{10**400},2,3,4,5,6,7,8,9\n",
         "some,other\n1,2\n",
         "epoch\n1\n",
         "\xff\xfe",
@@ -372,6 +382,14 @@ def test_a_copy_of_a_run_is_a_run(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     shutil.copytree(run.path, tmp_path / "second")
     assert Run.open("second", tmp_path).config() == run.config()
+
+
+def test_a_run_is_named_as_it_lies_there(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "archive")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "best").symlink_to(run.path, target_is_directory=True)
+    assert [run.name for run in list_runs(tmp_path / "runs")] == ["best"]
+    assert Run.open("best", tmp_path / "runs").name == "best"
 
 
 def test_reading_runs_needs_no_torch() -> None:

@@ -72,6 +72,13 @@ def test_the_last_part_of_a_path_is_enough() -> None:
     assert select(runs, ["data=*photos*"]) == runs
 
 
+def test_long_seeds_are_told_apart() -> None:
+    runs = [listed(seed=seed) for seed in (10**9, 10**9 + 1, 2**63 - 1)]
+    for run in runs:
+        assert select(runs, [f"seed={run.row['seed']}"]) == [run]
+    assert select(runs, ["seed=1e9"]) == runs[:1]
+
+
 def test_repetitions_have_labels_that_tell_them_apart() -> None:
     settings = [
         Config(model="linear", data="a", seed=0),

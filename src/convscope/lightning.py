@@ -6,11 +6,12 @@
 
     module = ClassifierModule(Config(data="fashion-mnist-mini", model="tinyvgg_bn", epochs=3))
     Trainer(max_epochs=3, logger=False, enable_checkpointing=False).fit(module)
-    run = module.save_run("from-lightning")  # for `convscope evaluate`, `explore`, `export` and the rest
+    run = module.save_run("from-lightning")  # for `convscope evaluate`, `predict`, `explore`, `export`
 
 Network, images, augmentation, loss, optimizer, schedule, average and choice of the best epoch are those of
 `convscope train`, step by step, so that a training comes to the same weights but for rounding; on one CPU in float32,
-to the same losses. Device, precision, logging and its own checkpoints are the Trainer's.
+to the same losses. Device, precision, logging and its own checkpoints are the Trainer's; these know neither the
+average nor the best epoch, so that a training which goes on from one begins both anew.
 """
 
 from collections.abc import Callable, Iterator
@@ -169,8 +170,9 @@ class ClassifierModule(LightningModule):
         self._log({"train_loss": loss.detach(), "train_accuracy": correct}, labels)
         return total
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Take the step into the average."""
+    def optimizer_step(self, *arguments: Any, **keywords: Any) -> None:
+        """Take each step into the average, which may come after several batches."""
+        super().optimizer_step(*arguments, **keywords)
         self._averaging.update(self.model)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -198,7 +200,7 @@ class ClassifierModule(LightningModule):
         self._averaging = NoAverage(self.model)
 
     def save_run(self, name: str, *, runs_dir: Path = Path("runs")) -> Run:
-        """Write the weights and the setting as a run, with which all verbs of Convscope go on.
+        """Write the weights and the setting as a run, for verbs of Convscope that need no more; it has no history.
 
         Raises:
             UserError: the name is taken, or is none.
@@ -206,7 +208,16 @@ class ClassifierModule(LightningModule):
         """
         run = create_run(runs_dir, name, self.session.config, environment() | {"started": start_time(runs_dir)})
         save_weights(run.best_weights, self.model.state_dict(), self.session.header())
-        run.write_metrics({"status": "finished"})
+        run.write_metrics(
+            {
+                "status": "finished",
+                "model": self.session.config.model,
+                "data": self.session.config.data,
+                "parameters": self.session.parameters,
+                "epochs": self._stopping.best_epoch + self._stopping.waited,
+                "best_epoch": self._stopping.best_epoch,
+            }
+        )
         return run
 
     def _evaluate(self, split: str, model: nn.Module, batch: Batch) -> None:

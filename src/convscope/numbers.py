@@ -1,6 +1,7 @@
-"""Numbers as people read them, the same on the terminal and in the report."""
+"""Numbers as people read them, the same on the terminal and in the report, and as JSON has them."""
 
 import math
+from typing import Any
 
 MISSING = "–"
 """Stands for a figure that is not there."""
@@ -21,6 +22,15 @@ def whole(value: float | None) -> str:
     if value is None or math.isnan(value):
         return MISSING
     return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
+
+
+def without_infinity(value: Any) -> Any:
+    """A value of lists and mappings with None for numbers that are infinite or none, which JSON has no word for."""
+    if isinstance(value, dict):
+        return {key: without_infinity(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_infinity(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def counted(count: int, noun: str, plural: str | None = None) -> str:

@@ -95,22 +95,23 @@ def misfit(value: object, shape: object, place: str = "it", *, partial: bool = F
     if isinstance(shape, dict):
         if not isinstance(value, dict):
             return f"{place} is no mapping"
-        missing = next((key for key in shape if key not in value), None)
-        if missing is not None and not partial:
-            return f"{place} lacks {missing}"
-        inside = [
-            (value[key], shape[key], key if place == "it" else f"{place} {key}")
-            for key in shape
-            if key in value and not (partial and value[key] is None)
-        ]
-    elif isinstance(shape, list):
+        for key, part in shape.items():
+            if partial and value.get(key) is None:
+                continue
+            if key not in value:
+                return f"{place} lacks {key}"
+            if problem := misfit(value[key], part, key if place == "it" else f"{place} {key}", partial=partial):
+                return problem
+        return None
+    if isinstance(shape, list):
         if not isinstance(value, list):
             return f"{place} is no list"
-        inside = [(item, shape[0], f"an item of {place}") for item in value]
-    else:
-        return None if _is_a(value, shape) else f"{place} is no {_NAMES[shape]}"
-    problems = (misfit(*item, partial=partial) for item in inside)
-    return next(filter(None, problems), None)
+        inside = f"an item of {place}"
+        for item in value:
+            if problem := misfit(item, shape[0], inside, partial=partial):
+                return problem
+        return None
+    return None if _is_a(value, shape) else f"{place} is no {_NAMES[shape]}"
 
 
 _NAMES: dict[object, str] = {str: "text", int: "whole number", float: "number", dict: "mapping"}

@@ -113,6 +113,8 @@ def test_runs_that_exist(command: Command, run_path: Path) -> None:
         (["first", "secnd"], "there is no run 'secnd': the runs in runs are: first, second."),
         (["first", "fashion-mnist-mini"], "there is no run 'fashion-mnist-mini'"),
         (["first", "second"], "the runs were trained on different data ("),
+        (["first", "second", "--tensorboard"], "runs that exist are compared as they are, and not trained"),
+        (["first", "second", "--runs-dir", "runs", "--lr", "0.1"], "runs that exist are compared as they are"),
     ],
 )
 def test_mistakes_are_told_and_nothing_is_written(

@@ -130,11 +130,12 @@ def test_bad_images_are_named_and_the_good_ones_predicted(predict: Verb, photos:
     assert len(json.loads(output)["errors"]) == 4
 
 
-def test_only_bad_images(predict: Verb, photos: Path) -> None:
-    status, output, messages = predict(photos / "notes.txt")
+@pytest.mark.parametrize(("name", "sentence"), [("notes.txt", "notes.txt is no image"), ("*.webp", "no file matches")])
+def test_only_bad_images(name: str, sentence: str, predict: Verb, photos: Path) -> None:
+    status, output, messages = predict(photos / name)
     assert status == 2
     assert output == ""
-    assert "notes.txt is no image" in messages
+    assert sentence in messages
 
 
 def test_dark_on_light_photos_get_one_warning_and_invert_mends_it(

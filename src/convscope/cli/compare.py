@@ -52,6 +52,11 @@ def main(argv: list[str]) -> int:
             "`convscope compare fashion-mnist linear tinyvgg`, or two runs."
         )
     runs = _runs(flags)
+    if runs is not None and replace(flags, subjects=(), runs_dir=Compare.runs_dir) != Compare():
+        raise UserError(
+            "runs that exist are compared as they are, and not trained again: leave out all flags but --runs-dir, or "
+            "name a data set and networks to train."
+        )
     if runs is None:
         for model in flags.subjects[1:]:
             model_entry(model)

@@ -14,7 +14,7 @@ WIDTH = 200
 
 def console() -> Console:
     """A console that prints texts as they are, and does not fold tables that go into a file."""
-    screen = Console(highlight=False, markup=False)
+    screen = Console(highlight=False, markup=False, emoji=False)
     if not screen.is_terminal and "COLUMNS" not in os.environ:
         screen.width = WIDTH
     return screen

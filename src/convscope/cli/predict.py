@@ -185,7 +185,7 @@ def _as_table(predictions: Iterable["Prediction"], counts: Mapping[Path, int], c
         return text + " " * (width - taken)
 
     names = {name: on_one_line(name) for name in classes}
-    source_width = max(cell_len("image"), *(_width(path, count) for path, count in counts.items()))
+    source_width = max([cell_len("image"), *(_width(path, count) for path, count in counts.items())])
     name_width = max(map(cell_len, ["class", *names.values()]))
     names = {name: cell(shown, name_width) for name, shown in names.items()}
     head = f"{cell('image', source_width)}  {cell('class', name_width)}  probability\n"

@@ -4,6 +4,7 @@ import json
 import shlex
 import sys
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,7 +12,7 @@ import tyro
 
 from convscope.cli.flags import read_flags
 from convscope.errors import UserError, on_one_line
-from convscope.numbers import counted, percent
+from convscope.numbers import counted, percent, without_infinity
 from convscope.recipes import differences
 from convscope.runs import Run, list_runs
 
@@ -36,7 +37,9 @@ class Runs:
     """What to do."""
     run: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]")] = None
     """With show: name of the run, its path, or `latest`."""
-    where: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE...")] = ()
+    where: Annotated[
+        tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]], tyro.conf.arg(metavar="NAME=VALUE...")
+    ] = ()
     """List the runs for which all of this holds. Signs are = != < <= > >=, the last four in quotes, or the shell takes
     them for its own; texts may have * and ?, shares may be percents, and `none` is what was not set."""
     sort: Annotated[str, tyro.conf.arg(metavar="NAME")] = "started"
@@ -75,7 +78,7 @@ def _list(flags: Runs) -> None:
     runs = [listed(run) for run in list_runs(flags.runs_dir)]
     names = names_in(runs)
     check_names((*(name for name in flags.show if name != "all"), *flags.group_by), names)
-    chosen = select(runs, flags.where)
+    chosen = select(runs, chain.from_iterable(flags.where))
     shown = names if "all" in flags.show else flags.show
     if flags.group or flags.group_by:
         rows, columns = grouped(chosen, flags.group_by), group_columns(flags.group_by, shown)
@@ -98,7 +101,7 @@ def _show(run: Run, *, as_json: bool) -> None:
     metrics, changed = run.metrics(), differences(run.config())
     if as_json:
         facts = {"path": str(run.path), "setting": changed, "history": run.history(), "metrics": metrics}
-        print(json.dumps(facts | {"alarms": run.alarms()}, indent=1))
+        print(json.dumps(without_infinity(facts | {"alarms": run.alarms()}), indent=1))
         return
     _say(f"{run.path}: {run.status}")
     _say("setting, where it is not the default:")

@@ -13,7 +13,8 @@ runs/NAME/config.yaml                   the setting; `convscope train --config` 
          checkpoints/epoch-0001.safetensors   the weights after each epoch, and before the first, if asked for
          figures/*.png
          tensorboard/                   events, when they were asked for
-         report.html                    and slides.html, look/, when they were asked for
+         report.html                    and slides.html, look/, export/, when they were asked for
+         inference.json, engines/       how fast each engine answers, and the network converted for them
 """
 
 from convscope.runs.contents import COLUMNS

@@ -70,10 +70,13 @@ def read_history(path: Path) -> list[dict[str, float]]:
             table = csv.DictReader(file)
             if table.fieldnames is not None and set(table.fieldnames) != set(COLUMNS):
                 raise ValueError(f"its columns are not {', '.join(COLUMNS)}")
-            return [
+            rows = [
                 {key: int(value) if key in INTEGER_COLUMNS else float(value) for key, value in row.items()}
                 for row in table
             ]
+            if problem := misfit(rows, [dict.fromkeys(INTEGER_COLUMNS, int)]):  # so large that no mean can be taken
+                raise ValueError(problem)
+            return rows
     except (ValueError, TypeError, OSError, csv.Error) as error:
         raise UserError(f"{path} is damaged ({error}): restore it from a copy, or resume the run.") from error
 

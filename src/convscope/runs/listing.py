@@ -4,13 +4,14 @@ import math
 import operator
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from pathlib import PurePath
 from typing import Any
 
 from convscope.config import Config
 from convscope.errors import UserError, unknown
+from convscope.numbers import without_infinity
 from convscope.runs.run import Run, started
 
 Row = dict[str, Any]
@@ -46,25 +47,24 @@ def listed(run: Run) -> Listed:
         config, history, metrics = run.config(), run.history(), run.metrics()
     except UserError:
         return Listed(row | begun | {"status": "damaged"}, None)
-    settings = asdict(config)
+    settings = dict(vars(config))
     options = settings.pop("model_options")
     best = min(history, key=lambda epoch: epoch["val_loss"], default={})
     test = metrics.get("test", {})
     results = {
         "status": run.status_in(metrics),
         "parameters": metrics.get("parameters"),
-        "epochs": len(history),
+        "epochs": metrics.get("epochs", len(history)),
         "best_epoch": best.get("epoch"),
         "val": best.get("val_accuracy"),
         "val_loss": best.get("val_loss"),
         "test": test.get("top1"),
         "macro_f1": test.get("macro_f1"),
-        "seconds": metrics.get("train_seconds", sum(epoch["seconds"] for epoch in history)),
+        "seconds": metrics.get("train_seconds", sum(epoch["seconds"] for epoch in history) or None),
     }
     # In this order: whatever names a stranger's options have, they change none of the others.
     row = row | options | settings | results | begun
-    no_numbers = {key: None for key, value in row.items() if isinstance(value, float) and math.isnan(value)}
-    return Listed(row | no_numbers, config)
+    return Listed(without_infinity(row), config)
 
 
 def names_in(runs: Iterable[Listed]) -> list[str]:
@@ -108,6 +108,8 @@ class Condition:
         if isinstance(value, str):
             return any(fnmatchcase(part, self.wanted) for part in (value, PurePath(value).name))
         wanted = self._as(value)
+        if isinstance(value, int):
+            return wanted == value or self.wanted == str(value)  # a seed may have more digits than `wanted` keeps
         return wanted is not None and math.isclose(wanted, value)  # 94% is 0.94000000000000006 for who computes it
 
     def _as(self, value: Any) -> Any:

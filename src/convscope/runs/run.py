@@ -66,8 +66,8 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The directory's own name."""
-        return self.path.resolve().name
+        """The directory's name; of a link its own, by which it is found again."""
+        return Path(os.path.abspath(self.path)).name  # noqa: PTH100
 
     @property
     def best_weights(self) -> Path:
@@ -113,8 +113,11 @@ class Run:
         return read_known(self.path / "metrics.json", METRICS)
 
     def results(self) -> dict[str, Any]:
-        """All final figures of a finished run."""
-        return read_known(self.path / "metrics.json", RESULTS, partial=False)
+        """All final figures of a finished run; a UserError where Convscope did not train it, and it lacks some."""
+        if problem := misfit(metrics := self.metrics(), RESULTS):
+            what = f"{self.path} lacks figures of a training by Convscope ({problem})"
+            raise UserError(f"{what}: train it again with `convscope train --config`.")
+        return metrics
 
     def reports(self) -> dict[str, dict[str, Any]]:
         """The reports on val and test, those that are there, of what `metrics.classification_report` gives."""

@@ -3,7 +3,6 @@
 Everything is tried on copies. The session is left as it was, weights, statistics, optimizer and random numbers alike.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -29,6 +28,7 @@ from convscope.doctor.training.rates import (
 )
 from convscope.downloads import Progress
 from convscope.experiment.session import Session
+from convscope.numbers import without_infinity
 from convscope.training.lr_finder import Trial, endless
 
 BATCHES = 4
@@ -68,7 +68,7 @@ class TrainingReport:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON types; numbers that JSON does not have, infinity and NaN, are None."""
-        everything: dict[str, Any] = _without_infinity(
+        everything: dict[str, Any] = without_infinity(
             {
                 "model": self.config.model,
                 "data": self.config.data,
@@ -148,14 +148,6 @@ def _demoted(findings: list[Finding]) -> Iterator[Finding]:
             yield replace(finding, severity="note", why=why)
         else:
             yield finding
-
-
-def _without_infinity(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_infinity(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_infinity(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _depth(finding: Finding) -> int:
