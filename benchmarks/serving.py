@@ -11,7 +11,6 @@ are as they were drawn, for training changes no time.
 
 import argparse
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -98,7 +97,7 @@ def print_table(figures: Sequence[Figure]) -> None:
     for figure in figures:
         table[figure.engine, figure.what.partition(", p")[0]].append(f"{figure.median:8.4g} {figure.unit}")
     for (engine, what), values in table.items():
-        print(f"{engine:<52} {what:<32} {'  '.join(values)}")
+        print(f"{engine:<54} {what:<32} {'  '.join(values)}")
 
 
 def write_image(folder: Path, photo: tuple[int, int] | None) -> Path:
@@ -139,8 +138,8 @@ def serving(run: Run, engine: str, batch: int) -> Iterator[str]:
         try:
             assert process.stdout is not None
             address = process.stdout.readline().strip()
-            while not re.search("answers", process.stdout.readline()):
-                pass
+            if not any("answers" in line for line in process.stdout):
+                raise SystemExit("the server did not start")
             yield address
         finally:
             process.terminate()

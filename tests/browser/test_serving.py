@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from convscope.predict import Predictor
 from convscope.runs import Run
@@ -65,8 +65,15 @@ def test_what_goes_wrong_is_told(address: str, open_page: Callable[..., Page], t
     expect(page.get_by_role("alert")).to_contain_text("more than 128 images")
     page.complaints.clear()  # type: ignore[attr-defined]  # of the status 413
     page.get_by_label("Images").set_input_files([tmp_path / "image.png"])
+    held: list[Route] = []
+    page.route("**/predict", lambda route: held.append(route))
     page.get_by_role("button", name="Ask").click()
+    expect(page.get_by_role("button", name="Ask")).to_be_disabled()  # or two answers would stand side by side
+    while not held:
+        page.wait_for_timeout(10)
+    held[0].continue_()
     expect(page.locator("#answers article")).to_have_count(1)
+    expect(page.get_by_role("button", name="Ask")).to_be_enabled()
     expect(page.get_by_role("alert")).to_be_hidden()
 
 

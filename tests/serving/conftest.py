@@ -21,7 +21,7 @@ from convscope.serving.counts import Counts
 from convscope.serving.questions import Limits
 from convscope.serving.server import serving
 from convscope.serving.service import Service
-from convscope.web.server import address_of, listen
+from convscope.web.server import LOCAL, address_of, listen
 
 
 class Gated:
@@ -78,7 +78,9 @@ Start = Callable[..., Server]
 
 
 def starter(stack: ExitStack) -> Start:
-    def run(run: Run, *, max_batch: int = 32, patience: float = 0.002, gated: bool = False, **limits: Any) -> Server:
+    def run(
+        run: Run, *, host: str = LOCAL, max_batch: int = 32, patience: float = 0.002, gated: bool = False, **limits: Any
+    ) -> Server:
         allowed, counts = replace(Limits(), **limits), Counts()
 
         def load() -> Service:
@@ -88,7 +90,7 @@ def starter(stack: ExitStack) -> Start:
             return Service(run, predictor, limits=allowed, max_batch=max_batch, patience=patience, counts=counts)
 
         own = stack.enter_context(ExitStack())
-        listener = own.enter_context(listen([0]))
+        listener = own.enter_context(listen([0], host=host))
         address = address_of(listener)
         service = own.enter_context(serving(load, listener, limits=allowed, counts=counts))
         return stack.enter_context(Server(address, service, own.close))

@@ -1,5 +1,7 @@
 """Many at once, too many at once, and answers that take too long.  R-F4"""
 
+import threading
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -7,7 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
+from convscope.predict import Predictor
 from convscope.runs import Run
+from convscope.serving.counts import Counts
+from convscope.serving.questions import Limits
+from convscope.serving.service import Service
 
 Start = Callable[..., Any]
 Png = Callable[..., bytes]
@@ -89,6 +95,19 @@ def test_a_network_that_fails_is_told_without_its_secrets(
     assert "a secret of /home" in caplog.text
     server.service.predictor.engine = engine
     assert server.ask(png(1)).status_code == 200
+
+
+def test_a_network_that_fails_at_once_leaves_nothing_behind(run: Run) -> None:
+    def fail(images: object) -> object:
+        raise RuntimeError("a surprise")
+
+    predictor = Predictor.from_run(run, "cpu")
+    predictor.engine = fail  # type: ignore[assignment]
+    before = (threading.enumerate(), warnings.filters[:])
+    service = Service(run, predictor, limits=Limits(), max_batch=1, patience=0.0, counts=Counts())
+    with pytest.raises(RuntimeError, match="a surprise"), service:
+        pytest.fail("it cannot be asked")
+    assert (threading.enumerate(), warnings.filters) == before
 
 
 def test_a_network_that_gives_no_numbers(start: Start, run: Run, png: Png) -> None:

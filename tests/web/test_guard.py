@@ -46,8 +46,9 @@ def test_pages_of_others_may_not(origin: str) -> None:
 
 
 def test_the_names_of_this_machine() -> None:
-    assert set(local_hosts(8000)) == {"127.0.0.1:8000", "localhost:8000", "[::1]:8000"}
-    assert "localhost" in local_hosts(80)  # browsers leave the usual port out
+    assert set(local_hosts("127.0.0.1", 8000)) == {"127.0.0.1:8000", "localhost:8000", "[::1]:8000"}
+    assert "localhost" in local_hosts("127.0.0.1", 80)  # browsers leave the usual port out
+    assert "127.0.1.1:8000" in local_hosts("127.0.1.1", 8000) and "[::7]:8000" in local_hosts("::7", 8000)
 
 
 def test_what_stands_in_a_page_is_named_in_its_policy() -> None:

@@ -79,7 +79,7 @@ def main(argv: list[str]) -> int:
 
     with listen([flags.port], host=flags.host) as listener, suppress(KeyboardInterrupt), _told_by_sigterm():
         print(address_of(listener), flush=True)
-        if not is_local(flags.host):
+        if not is_local(listener):
             print(
                 f"convscope: warning: whoever reaches {flags.host} can ask, for there is no password: "
                 f"let only those in whom you trust.",
@@ -90,8 +90,11 @@ def main(argv: list[str]) -> int:
             print(f"\n{facts['run']} answers: {facts['network']} on {facts['engine']}; Ctrl-C ends it", flush=True)
             if flags.engine == "auto" and not (run.path / FILE).exists():
                 print(f"`convscope bench inference {flags.run}` may find a faster engine", flush=True)
-            while True:
-                time.sleep(0.5)  # a Ctrl-C just before a longer wait would be noticed after it
+            try:
+                while True:
+                    time.sleep(0.5)  # a Ctrl-C just before a longer wait would be noticed after it
+            finally:
+                print("what was asked is still answered; Ctrl-C again ends it at once", flush=True)
     return 0
 
 

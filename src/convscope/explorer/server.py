@@ -20,7 +20,7 @@ from convscope.web.answers import UPLOAD_LIMIT, Answer, Refused, error
 from convscope.web.guard import Guard, local_hosts, policy_of
 from convscope.web.parameters import query_of
 from convscope.web.responses import read_body, refuse, respond
-from convscope.web.server import address_of, listen, running
+from convscope.web.server import LOCAL, address_of, listen, running
 
 if TYPE_CHECKING:
     from convscope.explorer.explorer import Explorer
@@ -82,7 +82,7 @@ def build_app(explorer: "Future[Explorer]", *, port: int) -> ASGIApp:
     )
     app.router.redirect_slashes = False
     policy = policy_of(pages.served().decode())
-    return Guard(app, hosts=local_hosts(port), policy=policy, verb="explore", pages={"/"})
+    return Guard(app, hosts=local_hosts(LOCAL, port), policy=policy, verb="explore", pages={"/"})
 
 
 def _upload(explorer: "Future[Explorer]", content: bytes) -> Answer:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import cache
@@ -20,7 +20,7 @@ from convscope.serving.openapi import ENDPOINTS, document
 from convscope.serving.questions import Limits
 from convscope.serving.service import Service
 from convscope.web.answers import Answer, Refused, error, in_json
-from convscope.web.guard import Guard, local_hosts, policy_of
+from convscope.web.guard import Guard, policy_of
 from convscope.web.parameters import query_of
 from convscope.web.responses import read_body, refuse, respond
 
@@ -30,8 +30,8 @@ _LOG = logging.getLogger(__name__)
 logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 
-def build_app(service: "Future[Service]", *, limits: Limits, counts: Counts, port: int, local: bool) -> ASGIApp:
-    """Answers about the server at once, and of the network as soon as it is there; `local`: for this machine alone."""
+def build_app(service: "Future[Service]", *, limits: Limits, counts: Counts, hosts: Collection[str] | None) -> ASGIApp:
+    """Answers about the server at once, and of the network as soon as it is there; `hosts`: see `web.guard.Guard`."""
     room = _Room(limits.all_bytes)
 
     async def predict(request: Request) -> Response:
@@ -74,7 +74,6 @@ def build_app(service: "Future[Service]", *, limits: Limits, counts: Counts, por
     routes = [Route(row.path, answers[row.name], methods=[row.method]) for row in ENDPOINTS]
     app = Starlette(routes=[Route("/", start), *routes], exception_handlers={HTTPException: refuse})
     app.router.redirect_slashes = False
-    hosts = local_hosts(port) if local else None
     return _Counted(Guard(app, hosts=hosts, policy=policy_of(page()), verb="serve", pages={"/", "/docs"}), counts)
 
 
@@ -127,7 +126,7 @@ class _Room:
 
 
 class _Counted:
-    """Counts what is answered, whoever answers it."""
+    """Counts what is answered, whoever answers it; but not those for whom there was no connection left."""
 
     def __init__(self, app: ASGIApp, counts: Counts) -> None:
         self._app = app

@@ -115,9 +115,9 @@ class Batcher:
             wanted = [part for part in batch if part.probabilities.set_running_or_notify_cancel()]
             if not wanted:
                 continue
-            squares = torch.cat([part.squares for part in wanted])
-            self._observe(len(squares))
             try:
+                squares = torch.cat([part.squares for part in wanted])
+                self._observe(len(squares))
                 answers = torch.split(self._answer(squares), [len(part.squares) for part in wanted])
             except Exception as error:  # those who wait for it are told, and the next batch may go well
                 for part in wanted:

@@ -11,10 +11,9 @@ from typing import Any
 
 from convscope.serving.counts import TYPE
 from convscope.serving.questions import TOP_K
+from convscope.web.answers import JSON
 
 Schema = Mapping[str, Any]
-
-JSON = "application/json"
 
 
 def _object(required: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None) -> Schema:
@@ -153,6 +152,8 @@ class Endpoint:
 
 _NOT_READY = Said("The network is still being loaded, or more comes than it keeps up with: see Retry-After.")
 
+_REFUSED = Said("The request names another host, comes from another page, or has too long a head.")
+
 ENDPOINTS = (
     Endpoint(
         "/predict",
@@ -223,7 +224,7 @@ def document() -> dict[str, Any]:
             "summary": endpoint.summary,
             "responses": {
                 str(status): {"description": said.what, "content": {said.type: {"schema": said.schema}}}
-                for status, said in endpoint.answers.items()
+                for status, said in [*endpoint.answers.items(), ("default", _REFUSED)]
             },
         }
         if endpoint.parameters:

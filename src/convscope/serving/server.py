@@ -1,4 +1,4 @@
-"""The server as it runs: it listens at once, and answers about images as soon as there is a network."""
+"""The server as it runs: first it listens, and it answers about images as soon as there is a network."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -9,6 +9,7 @@ from convscope.serving.app import build_app
 from convscope.serving.counts import Counts
 from convscope.serving.questions import Limits
 from convscope.serving.service import Service
+from convscope.web.guard import local_hosts
 from convscope.web.server import is_local, running
 
 
@@ -22,9 +23,9 @@ def serving(load: Callable[[], Service], listener: socket, *, limits: Limits, co
         limits: of requests.
         counts: what is counted.
     """
-    host, port = listener.getsockname()[:2]
     service: Future[Service] = Future()
-    app = build_app(service, limits=limits, counts=counts, port=port, local=is_local(host))
+    hosts = local_hosts(*listener.getsockname()[:2]) if is_local(listener) else None
+    app = build_app(service, limits=limits, counts=counts, hosts=hosts)
     patience = round(limits.body_seconds + limits.answer_seconds)
     with ExitStack() as last, running(app, listener, connections=limits.connections, patience=patience):
         loaded = last.enter_context(load())  # ends after the server, which needs it to the end

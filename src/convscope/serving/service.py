@@ -40,7 +40,6 @@ class Service:
         self._counts = counts
         self._model = _describe(run, predictor, limits)
         self._name = run.name
-        self._closing = ExitStack()
         self.batcher = Batcher(
             predictor.probabilities, most=max_batch, patience=patience, room=limits.queue, observe=counts.batch
         )
@@ -48,11 +47,13 @@ class Service:
 
     def __enter__(self) -> Self:
         """Make the first answer, which takes longer than the others."""
-        self._closing.enter_context(quiet_pillow())  # once for all threads
-        self._closing.callback(self.batcher.close)
-        self._closing.callback(self._threads.shutdown, cancel_futures=True)
-        known = self.predictor.preprocessing
-        self.predictor.probabilities(torch.zeros(1, known.channels, known.decode_size, known.decode_size).byte())
+        with ExitStack() as closing:
+            closing.enter_context(quiet_pillow())  # once for all threads
+            closing.callback(self.batcher.close)
+            closing.callback(self._threads.shutdown, cancel_futures=True)
+            known = self.predictor.preprocessing
+            self.predictor.probabilities(torch.zeros(1, known.channels, known.decode_size, known.decode_size).byte())
+            self._closing = closing.pop_all()
         return self
 
     def __exit__(

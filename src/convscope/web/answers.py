@@ -38,9 +38,9 @@ class Refused(UserError):
 
 def in_json(value: Any, status: int = 200) -> Answer:
     """A value of plain types without NaN or infinity."""
-    return Answer(
-        json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode(), JSON, status=status
-    )
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    # What UTF-8 cannot hold, half a character, is escaped, and JSON escapes it in the same way.
+    return Answer(text.encode(errors="backslashreplace"), JSON, status=status)
 
 
 def error(message: str, status: int) -> Answer:

@@ -82,10 +82,11 @@ class Guard:
         return None
 
 
-def local_hosts(port: int) -> Collection[str]:
-    """The names that this machine has for itself, with the port."""
+def local_hosts(host: str, port: int) -> Collection[str]:
+    """The names that this machine has for itself, `host` among them, with the port."""
+    names = {"127.0.0.1", "localhost", "[::1]", f"[{host}]" if ":" in host else host}
     suffixes = (f":{port}", "") if port == 80 else (f":{port}",)  # which browsers leave out
-    return {f"{name}{suffix}" for name in ("127.0.0.1", "localhost", "[::1]") for suffix in suffixes}
+    return {f"{name}{suffix}" for name in names for suffix in suffixes}
 
 
 def policy_of(page: str) -> str:

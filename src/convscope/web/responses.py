@@ -2,25 +2,47 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from convscope.web.answers import Answer, error
+
+REST_SECONDS = 10.0
+"""Time within which a client may send the rest of a request that has its answer already."""
+
+
+class _Last(Response):
+    """The last of its connection, for what was not read of the request would be taken for the next one.
+
+    A connection that ends while something is still on its way here is reset, and many clients then lose the answer too.
+    So the rest is taken, and thrown away.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REST_SECONDS):
+                while (await receive()).get("more_body"):
+                    pass
+        await send({"type": "http.response.body", "body": b""})
 
 
 def respond(answer: Answer, *, last: bool = False) -> Response:
     """The response, not to be kept by the browser: the same address may have another answer tomorrow.
 
-    `last` on its connection, for what is not read of the request would be taken for the next one.
+    `last` where the request was not read to its end.
     """
     headers = {"Cache-Control": "no-store", **answer.headers}
     if last:
         headers["Connection"] = "close"
     if answer.status == 503:
         headers["Retry-After"] = "1"  # seconds
-    return Response(answer.body, answer.status, headers=headers, media_type=answer.type)
+    return (_Last if last else Response)(answer.body, answer.status, headers=headers, media_type=answer.type)
 
 
 def refuse(request: Request, refusal: Exception) -> Response:
@@ -30,7 +52,7 @@ def refuse(request: Request, refusal: Exception) -> Response:
         404: "there is nothing at this address: open the page itself.",
         405: f"this address does not take {request.method}.",
     }.get(refusal.status_code, "the request cannot be answered.")
-    response = respond(error(sentence, refusal.status_code))
+    response = respond(error(sentence, refusal.status_code), last=True)
     response.headers.update(refusal.headers or {})
     return response
 

@@ -5,30 +5,29 @@ import ipaddress
 import logging
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Thread
 
 import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from convscope.errors import UserError
-from convscope.web.answers import error
 from convscope.web.connection import Connection
 from convscope.web.guard import LONGEST_HEADERS
-from convscope.web.responses import respond
 
 LOCAL = "127.0.0.1"
 """This machine, as itself alone can reach it."""
 
-_FULL = respond(error("too many are connected: try again in a moment.", 503), last=True)
+_BACKLOG = 128
+"""Connections that are taken up at a time; a few times as many may be open before their number is looked at."""
+_FILES = 2048
+"""Files to have open at once, each connection being one. Some systems allow 256 unless asked for more, and with
+none left asyncio complains without end."""
 
 
-def is_local(host: str) -> bool:
-    """Whether nobody but this machine itself reaches a server that listens at this address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def is_local(listener: socket.socket) -> bool:
+    """Whether nobody but this machine itself reaches who listens here."""
+    return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
 
 
 def listen(ports: Iterable[int], *, host: str = LOCAL) -> socket.socket:
@@ -42,7 +41,7 @@ def listen(ports: Iterable[int], *, host: str = LOCAL) -> socket.socket:
     for port in tried:
         try:
             socket.getaddrinfo(host, port, family)  # whose error `create_server` would hide
-            return socket.create_server((host, port), family=family, backlog=1024)
+            return socket.create_server((host, port), family=family)
         except (OSError, UnicodeError) as error:
             if isinstance(error, socket.gaierror | UnicodeError) or error.errno == errno.EADDRNOTAVAIL:
                 raise UserError(
@@ -65,18 +64,17 @@ def running(app: ASGIApp, listener: socket.socket, *, connections: int, patience
     Args:
         app: what answers.
         listener: is closed in the end.
-        connections: so many at once; who comes then is told to come again.
+        connections: so many at once; who comes then is told to come again, or cut off.
         patience: seconds that what is under way may take in the end.
     """
 
-    async def limited(scope: Scope, receive: Receive, send: Send) -> None:
-        full = len(server.server_state.connections) > connections
-        await (_FULL if full else app)(scope, receive, send)
+    class Limited(Connection):
+        most = connections
 
     config = uvicorn.Config(
-        limited,
+        app,
         loop="asyncio",  # the same on every machine, as is the strict reading of HTTP
-        http=Connection,
+        http=Limited,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -86,7 +84,9 @@ def running(app: ASGIApp, listener: socket.socket, *, connections: int, patience
         proxy_headers=False,
         h11_max_incomplete_event_size=LONGEST_HEADERS,
         timeout_graceful_shutdown=patience,
+        backlog=_BACKLOG,
     )
+    _allow_files()
     server = uvicorn.Server(config)
     thread = Thread(target=server.run, kwargs={"sockets": [listener]}, name="server", daemon=True)
     thread.start()
@@ -96,3 +96,14 @@ def running(app: ASGIApp, listener: socket.socket, *, connections: int, patience
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # who has to be cut off now is no error
         server.should_exit = True
         thread.join(timeout=patience + 5)
+
+
+def _allow_files() -> None:
+    """Ask for `_FILES`, or as many as there may be."""
+    with suppress(ImportError, OSError, ValueError):  # Windows counts otherwise
+        import resource
+
+        now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
+        if now != resource.RLIM_INFINITY and now < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
