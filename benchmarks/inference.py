@@ -114,7 +114,7 @@ def measure(run: Run, batch_sizes: tuple[int, ...], given: dict[str, Path], roun
     speeds = {row.name: row.speeds[-1].images_per_second for row in inference.engines if row.suffices}
     for engine in dict.fromkeys((REFERENCE, max(speeds, key=lambda name: speeds[name]))):
         for what, place in given.items():
-            images = limited(place, round(speeds[engine] * SECONDS))
+            images = limited(place, round(speeds[engine] * SECONDS), run.path.parent)
             more = predict_figures(run, engine, what, images, rounds)
             print_figures(more)
             figures += more
@@ -178,14 +178,14 @@ def bare_speed(predictor: Predictor) -> float:
     return count / (time.perf_counter() - started)
 
 
-def limited(place: Path, count: int) -> list[str]:
-    """All images, or as many as take a few seconds."""
+def limited(place: Path, count: int, folder: Path) -> list[str]:
+    """All images, or as many as take a few seconds; an array of these is written into `folder`."""
     if place.suffix == ".npy":
         pixels = np.load(place, mmap_mode="r")
         if count >= len(pixels):
             return [str(place)]
-        np.save(place.with_name(f"{count}.npy"), pixels[:count])
-        return [str(place.with_name(f"{count}.npy"))]
+        np.save(folder / f"{count}.npy", pixels[:count])
+        return [str(folder / f"{count}.npy")]
     files = sorted(path for path in place.rglob("*") if path.is_file())
     return [str(place)] if count >= len(files) else [str(path) for path in files[:count]]
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from convscope.bench import Inference, bench_inference
 from convscope.bench import inference as module
+from convscope.data import Splits
 from convscope.engines.choice import REFERENCE
 from convscope.engines.finished import Finished
 from convscope.engines.measured import machine, read_measured
@@ -96,18 +98,11 @@ def test_what_cannot_be_opened_is_left_out_with_the_reason(run: Run, monkeypatch
 
 
 @pytest.mark.usefixtures("pytorch_alone")
-def test_test_images_are_not_looked_at(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_test_images_are_not_looked_at(run: Run, fashion_splits: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
     # R-F5
-    asked: list[int] = []
-    original = module._spread
-
-    def spread(image_set: Any, count: int) -> Tensor:
-        asked.append(len(image_set))
-        return original(image_set, count)
-
-    monkeypatch.setattr(module, "_spread", spread)
-    bench(run)
-    assert asked == [60, 540], "to validate, to train; the 200 to test are left alone"
+    without = SimpleNamespace(train=fashion_splits.train, val=fashion_splits.val)
+    monkeypatch.setattr(module, "splits_of", lambda *arguments, **keywords: without)
+    assert bench(run).images == len(fashion_splits.val)
 
 
 def test_images_from_everywhere_in_a_set(fashion_splits: Any) -> None:

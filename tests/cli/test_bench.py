@@ -1,6 +1,7 @@
 """The verb `bench`, and what `predict` makes of its result."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,7 @@ def test_table(
     run = make_run("linear")
     measure(monkeypatch, run)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("linear on ")
-    assert "threads" in lines[0] or "thread" in lines[0]
+    assert re.fullmatch(r"linear on .+, (1 thread|\d+ threads) of (1 core|\d+ cores)", lines[0])
     speeds, agreement = (line.split() for line in lines if line.startswith("pytorch-float32"))
     assert speeds.count("1.00") == 2
     assert "100.0%" in agreement

@@ -57,6 +57,14 @@ def test_a_second_time_it_is_there(finished: Finished, conversions: list[str]) -
     assert len(kept(finished)) == 1
 
 
+def test_whether_it_is_there_is_seen_without_reading_it(
+    finished: Finished, conversions: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished.onnx("float32")
+    monkeypatch.setattr(Path, "read_bytes", None)
+    assert finished.is_kept("float32") and not finished.is_kept("int8")
+
+
 def test_other_weights_get_a_model_of_their_own(finished: Finished, conversions: list[str]) -> None:
     # R-F4
     finished.onnx("float32")
@@ -79,7 +87,6 @@ def test_a_changed_or_planted_file_is_not_read(finished: Finished, conversions: 
     finished.onnx("float32")
     (path,) = kept(finished)
     path.write_bytes(b"something else")
-    assert not finished.is_kept("float32")
     assert finished.onnx("float32") == b"model 2"
     (path,) = kept(finished)
     path.with_name("float32-planted.onnx").write_bytes(b"something else")

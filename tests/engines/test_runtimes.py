@@ -76,11 +76,6 @@ def test_images_in_any_order_of_memory(name: str, finished: Finished, images: Te
     torch.testing.assert_close(engine(scattered), engine(images))
 
 
-def test_a_planted_model_changes_nothing(finished: Finished, tmp_path: Path, predictor: Predictor) -> None:
-    planted = Finished(predictor.model, predictor.preprocessing, "other weights", finished.run)
-    assert not planted.is_kept("float32")
-
-
 SIGNAL_AFTER_ENGINES = """
 import signal, sys, torch
 from pathlib import Path

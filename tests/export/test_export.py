@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import onnxruntime
 import pytest
@@ -152,6 +153,16 @@ def test_what_a_library_raises_becomes_a_sentence(run: Run, tmp_path: Path, monk
     with pytest.raises(ConvscopeError, match=r"cannot take this network \(Conversion is failed for: MaxPool-18\): ch"):
         export_run(run, "torchscript", tmp_path / "shirts.pt")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_too_full_for_openvino_is_no_fault_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **keywords: object) -> None:
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+    monkeypatch.setattr("openvino.save_model", fail)
+    monkeypatch.setattr("convscope.export.formats.openvino_core", MagicMock())
+    with pytest.raises(OSError, match="OpenVINO cannot write its files there"):
+        FORMATS["openvino"].pack(MagicMock(), {})
 
 
 def test_too_little_memory_is_no_fault_of_the_network(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,7 @@ def main(argv: list[str]) -> int:
     from convscope.bench import bench_inference
     from convscope.cli.console import console
     from convscope.cli.progress import Examination
+    from convscope.numbers import counted
 
     with Examination() as progress:
         inference = bench_inference(
@@ -76,7 +77,7 @@ def main(argv: list[str]) -> int:
         return 0
     there = inference.machine
     place = there["cpu"] if there["device"] == "cpu" else there["device"]
-    print(f"{run.name} on {place}, {there['threads']} threads of {there['cores']} cores\n")
+    print(f"{run.name} on {place}, {counted(there['threads'], 'thread')} of {counted(there['cores'], 'core')}\n")
     console().print(_speeds(inference))
     print(f"\nagreement with the first engine on {inference.images:,} images to validate, and what it takes to start:")
     console().print(_agreement(inference))

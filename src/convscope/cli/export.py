@@ -38,12 +38,12 @@ class Export:
     telephones; torch-export (.pt2), its newer one; openvino (.xml, with its weights beside it in a .bin), often the
     fastest on a CPU."""
     output: Path | None = None
-    """File to write; RUN with the format's ending, in `export` in the run directory, by default."""
+    """File to write; by default RUN, with int8 RUN-int8, and the format's ending, in the run directory's `export`."""
     softmax: bool = False
     """Give probabilities, which add up to 1, instead of logits."""
     int8: bool = False
-    """Compute in 8 bits, a quarter of the memory and several times as fast, at the cost of a little accuracy, which is
-    measured on the test split. Calibrated on training images. For onnx and openvino."""
+    """Compute in 8 bits: a quarter of the memory, and often faster, at a cost in accuracy, which is measured on the
+    test split. Calibrated on training images. For onnx and openvino."""
     runs_dir: Path = Path("runs")
     """Directory of the run directories."""
     data_dir: Path | None = None

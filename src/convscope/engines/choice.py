@@ -82,7 +82,7 @@ def open_engine(name: str, finished: Finished, device: torch.device, *, calibrat
     try:
         return row.make(name, model)
     except Exception as error:  # the runtimes raise whatever they like
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        reason = next(reversed(str(error).strip().splitlines()), type(error).__name__)
         raise ConvscopeError(
             f"the engine {name} cannot take this network ({reason}): choose another engine."
         ) from error

@@ -1,8 +1,9 @@
 """A trained network as the engines outside of PyTorch take it: converted, which takes seconds, and kept for next time.
 
-What is kept lies in the run directory, which may come from anybody. It is read as data, and only if its name bears the
-digest of the network's weights, the versions that converted it, and the digest of its own contents; else it is made
-anew. Who asks for an engine compares its first answers with those of the network itself.
+What is kept lies in the run directory. It is read only if its name bears the digest of the network's weights, the
+versions that converted it, and the digest of its own contents; else it is made anew. That finds what is old or damaged;
+a directory from a stranger may hold a model made to pass, as it may hold weights that say anything. Reading either runs
+no code. What `engines.auto` chooses is compared with the network itself; an engine that the user names is not.
 """
 
 from contextlib import suppress
@@ -47,8 +48,8 @@ class Finished:
     """The run directory, where converted models are kept; None to keep none."""
 
     def is_kept(self, precision: Precision) -> bool:
-        """Whether `onnx` has the model at once."""
-        return self._kept(precision) is not None
+        """Whether `onnx` has the model at once, by its name alone: to read and check a large one takes seconds."""
+        return bool(self._paths(self._beginning(precision)))
 
     def onnx(self, precision: Precision, calibration: Tensor | None = None) -> bytes:
         """The network with its preprocessing as an ONNX model: uint8 squares -> logits.
@@ -94,7 +95,7 @@ class Finished:
         return content
 
     def _kept(self, precision: Precision) -> bytes | None:
-        for path in self._paths(precision):
+        for path in self._paths(self._beginning(precision)):
             with suppress(OSError):
                 model = path.read_bytes()
                 if path.name == self._name(precision, model):
@@ -111,12 +112,15 @@ class Finished:
                 if path.name != self._name(precision, model):
                     path.unlink()
 
-    def _paths(self, precision: Precision) -> list[Path]:
-        return [] if self.run is None else sorted((self.run / FOLDER).glob(f"{precision}-*.onnx"))
+    def _paths(self, beginning: str) -> list[Path]:
+        return [] if self.run is None else sorted((self.run / FOLDER).glob(f"{beginning}-*.onnx"))
+
+    def _beginning(self, precision: Precision) -> str:
+        origin = (_FORMAT, self.digest, *(version(library) for library in _CONVERTERS))
+        return f"{precision}-{_digits(repr(origin).encode())}"
 
     def _name(self, precision: Precision, model: bytes) -> str:
-        origin = (_FORMAT, self.digest, *(version(library) for library in _CONVERTERS))
-        return f"{precision}-{_digits(repr(origin).encode())}-{_digits(model)}.onnx"
+        return f"{self._beginning(precision)}-{_digits(model)}.onnx"
 
 
 def _digits(content: bytes) -> str:

@@ -1,4 +1,4 @@
-"""An ONNX model in 8-bit arithmetic: a quarter of the memory, and the fastest there is on most CPUs.
+"""An ONNX model in 8-bit arithmetic: a quarter of the memory, and on many CPUs the fastest there is.
 
 Jacob and others, Quantization and training of neural networks for efficient integer-arithmetic-only inference, CVPR
 2018, arXiv 1712.05877, §2: a real number is scale·(q - zero point), with q of 8 bits. Weights have a scale for each

@@ -20,7 +20,7 @@ from convscope.engines.square import ToSquare
 from convscope.errors import ConvscopeError, UserError, is_out_of_memory, unknown
 from convscope.experiment.session import model_options
 from convscope.export.check import Check, ask_both, check_other_shapes, compare
-from convscope.export.formats import FORMATS, Answer, Files, Format, FormatName
+from convscope.export.formats import FORMATS, Files, Format, FormatName
 from convscope.files import atomic_path
 from convscope.predict import Predictor, splits_of
 from convscope.runs import Run
@@ -96,7 +96,7 @@ def export_run(
         export = form.read(files)
 
     test = _batches(splits.test, known, len(splits.test) if int8 else TEST_IMAGES, "compare with the run", say)
-    expected, answers = ask_both(test, _the_run(predictor, softmax=softmax), export)
+    expected, answers = ask_both(test, predictor.probabilities if softmax else predictor.engine, export)
     check = compare(expected, answers, int8=int8)
     accuracy = None
     if int8:
@@ -138,16 +138,6 @@ def _taken(to: FormatName) -> Iterator[None]:
             raise
         reason = next(reversed(str(error).strip().splitlines()), type(error).__name__)
         raise ConvscopeError(f"{to} cannot take this network ({reason}): choose another format.") from error
-
-
-def _the_run(predictor: Predictor, *, softmax: bool) -> Answer:
-    """The run's network as it is, with its preprocessing as it was in training."""
-
-    def answer(images: Tensor) -> Tensor:
-        logits: Tensor = predictor.model(predictor.preprocessing(images))
-        return logits.softmax(dim=1) if softmax else logits
-
-    return answer
 
 
 def _top1(answers: Tensor, labels: Tensor) -> float:

@@ -1,5 +1,6 @@
 """The formats: how a network gets into each, where each keeps what is to be known of it, and how it is read back."""
 
+import errno
 import io
 import json
 import tempfile
@@ -88,7 +89,10 @@ class OpenVino:
         for key, text in as_texts(metadata).items():
             model.set_rt_info(text, ["convscope", key])
         with tempfile.TemporaryDirectory() as folder:
-            openvino.save_model(model, Path(folder, "model.xml"), compress_to_fp16=False)
+            try:
+                openvino.save_model(model, Path(folder, "model.xml"), compress_to_fp16=False)
+            except RuntimeError as error:  # its words for a full disk are "basic_ios::clear: iostream error"
+                raise OSError(errno.ENOSPC, f"OpenVINO cannot write its files there ({error})", folder) from error
             return {suffix: Path(folder, f"model{suffix}").read_bytes() for suffix in self.suffixes}
 
     def read(self, files: Files) -> Answer:
