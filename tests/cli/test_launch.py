@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,9 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from convscope.cli.launch import launch
+from convscope.errors import ConvscopeError
 from convscope.runs import Run
 
 Command = Callable[..., Any]
+PYTHON = sys.executable
 # Small steps: the difference between two ways to round would else grow from step to step.
 SETTING = ("--optimizer", "sgd", "--lr", 0.01, "--device", "cpu", "--precision", "float32")
 NETWORK = ("tinyvgg_bn", "--dropout", 0, "--model-options", "hidden", 8, "--sync-batch-norm")
@@ -38,15 +42,17 @@ def assert_same_run(one: Run, other: Run) -> None:
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_two_processes_leave_the_run_of_one(process: Command, command: Command, fashion_slice: Path) -> None:
+def test_two_processes_under_torchrun_leave_the_run_of_one(command: Command, place: Path, fashion_slice: Path) -> None:
     # With everything on: the doctor looks on, labels are mixed, the average is evaluated. The last batch has a single
     # image, so that the second process has none.
     setting = (*SETTING, "--batch-size", 77, "--epochs", 2, "--flip", "--mixup", 0.3, "--ema", 0.9, "--clip-norm", 5)
     words = (*NETWORK, *setting)
-    done = process("train", fashion_slice, *words, "--devices", 2, "--name", "two")
-    assert (done.status, done.err) == (0, "")
-    assert "cpu, float32, 2 processes of 1 thread; into runs/two" in done.out
-    assert done.out.count("look inside:") == 1
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    train = ["-m", "convscope", "train", *map(str, (fashion_slice, *words)), "--name", "two"]
+    done = subprocess.run([*torchrun, *train], capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("cpu, float32, 2 processes of 1 thread; into runs/two") == 1
+    assert done.stdout.count("look inside:") == 1
     assert command("train", fashion_slice, *words, "--name", "one", "--threads", 1).status == 0
     one, two = run_of("one"), run_of("two")
     assert_same_run(two, one)
@@ -87,15 +93,47 @@ def test_a_killed_process_ends_the_job_and_one_goes_on(command: Command, place: 
     assert_same_run(run_of("killed"), run_of("whole"))
 
 
-@pytest.mark.usefixtures("no_pictures")
-def test_torchrun_starts_the_same_command(place: Path, fashion_slice: Path) -> None:
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    words = map(str, ("train", fashion_slice, "linear", *SETTING, "--epochs", 1, "--name", "there"))
-    done = subprocess.run([*torchrun, "-m", "convscope", *words], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("into runs/there") == done.stdout.count("look inside:") == 1
-    assert run_of("there").status == "finished"
-    assert len(run_of("there").predictions()["labels"]) == 200
+@pytest.fixture
+def launch_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Starts processes as --devices does, each of which does what a line of shell says."""
+
+    def run(line: str, **keywords: Any) -> int:
+        shell = tmp_path / "shell"
+        shell.write_text(f"#!/bin/sh\n{line}\n")
+        shell.chmod(0o700)
+        monkeypatch.setattr(sys, "executable", str(shell))
+        return launch([], **({"devices": 2, "nodes": 1, "node_rank": 0, "meet": None} | keywords))
+
+    return run
+
+
+@pytest.mark.parametrize(("first", "second", "status"), [(0, 0, 0), (2, 1, 2), (130, 1, 130), (0, 3, 1)])
+def test_the_status_is_that_of_the_main_process(
+    first: int, second: int, status: int, launch_shell: Callable[..., int]
+) -> None:
+    assert launch_shell(f'trap "" TERM; [ $RANK = 0 ] && {{ sleep 0.2; exit {first}; }}; exit {second}') == status
+
+
+def test_a_killed_main_process_and_another_machine_are_spoken_for(
+    launch_shell: Callable[..., int], place: Path
+) -> None:
+    with pytest.raises(ConvscopeError, match=r"the main process was ended by SIGKILL.*train --resume"):
+        launch_shell("[ $RANK = 0 ] && kill -9 $$; exit 1")
+    # The second machine says that it is the first one who knows more.
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        meet = f"127.0.0.1:{probe.getsockname()[1]}"
+    words = "from convscope.cli.launch import launch; import sys; sys.executable = 'there'"
+    words += f"; sys.exit(launch([], devices=1, nodes=2, node_rank=0, meet='{meet}'))"
+    (place / "there").write_text("#!/bin/sh\nfor _ in $(seq 600); do [ -e begun ] && exit 3; sleep 0.1; done\n")
+    (place / "there").chmod(0o700)
+    environment = os.environ | {"PATH": f"{place}:{os.environ['PATH']}"}
+    with (
+        subprocess.Popen([PYTHON, "-c", words], env=environment) as first,
+        pytest.raises(ConvscopeError, match=r"see what the command on the first machine says"),
+    ):
+        launch_shell("touch begun; exit 1", devices=1, nodes=2, node_rank=1, meet=meet)
+    assert first.returncode == 3
 
 
 def test_srun_starts_the_same_command_and_an_error_is_said_once(place: Path) -> None:
@@ -113,7 +151,7 @@ def test_srun_starts_the_same_command_and_an_error_is_said_once(place: Path) -> 
     main, other = (task.communicate(timeout=120)[1] for task in tasks)
     assert main.startswith("convscope: unknown data set 'nothing-of-this-name'") and main.count("\n") == 1
     assert other == ""
-    assert [task.returncode for task in tasks] == [2, 0]
+    assert [task.returncode for task in tasks] == [2, 1]
     assert not list(place.iterdir())
 
 

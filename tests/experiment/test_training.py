@@ -350,7 +350,7 @@ def test_resuming_takes_the_number_of_threads_of_the_beginning(setting: Config, 
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_a_setting_changed_to_another_network_cannot_be_resumed(setting: Config, tmp_path: Path) -> None:
+def test_a_setting_changed_to_another_network_or_optimizer_cannot_be_resumed(setting: Config, tmp_path: Path) -> None:
     watcher = Watcher(1)
     with pytest.raises(Interrupted):
         train(setting, runs_dir=tmp_path, name="changed", observers=[watcher], interrupted=watcher.interrupted)
@@ -360,6 +360,9 @@ def test_a_setting_changed_to_another_network_cannot_be_resumed(setting: Config,
     with pytest.raises(UserError, match=r"another network than .*config\.yaml says"):
         resume(run)
     assert run.status == "interrupted"
+    path.write_text(replace(setting, optimizer="sgd").to_yaml(), encoding="utf-8")
+    with pytest.raises(UserError, match=r"the saved state does not fit this training .*another optimizer"):
+        resume(run)
 
 
 @pytest.mark.usefixtures("no_pictures")

@@ -7,12 +7,14 @@ import torch
 from torch import Tensor, nn, optim
 
 from convscope.data import Batches, ImageSet, Preprocessing, Splits
+from convscope.errors import UserError
 from convscope.models.layers import WithAuxiliary
 from convscope.training.averaging import MovingAverage
 from convscope.training.checkpoint import MemoryCheckpoints
 from convscope.training.evaluate import evaluate, predict_logits
 from convscope.training.loop import Diverged, add_gradients, fit, train_epoch
 from convscope.training.loss import CrossEntropy
+from convscope.training.processes import Alone
 from convscope.training.runtime import Runtime
 from convscope.training.schedules import Schedule, build_schedule
 from convscope.training.state import EpochRecord, TrainState
@@ -246,6 +248,32 @@ def test_of_an_image_made_of_two_the_larger_share_counts(micro_batch: int | None
     assert correct.item() == 20
     expected = -(targets * model(images).log_softmax(dim=1)).sum(dim=1).mean()
     torch.testing.assert_close(loss, expected.detach())
+
+
+def test_a_single_image_is_too_little_for_batchnorm_on_one_pixel(fashion_splits: Splits) -> None:
+    # 540 images in batches of 77 leave a single one.
+    model = nn.Sequential(nn.Conv2d(1, 4, 28), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 10))
+    state, train = state_for(model), batches(fashion_splits.train, 77, shuffle_seed=0)
+    with pytest.raises(UserError, match=r"a single image.*choose a batch size that leaves more for the last"):
+        list(train_epoch(state, train, CrossEntropy()))
+    assert state.step == 7
+
+
+def test_all_processes_decide_by_the_same_figures(fashion_splits: Splits) -> None:
+    class Differs(Alone):
+        """One of two; the other one has rounded in another way."""
+
+        count = 2
+
+        def add(self, tensor: Tensor) -> Tensor:
+            return tensor + (tensor + 1e-3)
+
+    val = batches(fashion_splits.val, 60)
+    torch.manual_seed(0)
+    model = Spy()
+    alone = evaluate(model, val, CPU)
+    shared = evaluate(model, val, Runtime(torch.device("cpu"), processes=Differs()))
+    assert shared == pytest.approx([value + 5e-4 for value in alone], abs=1e-6)
 
 
 class WithHelper(Spy):

@@ -27,7 +27,7 @@ from convscope.training.evaluate import predict_logits
 from convscope.training.freezing import Freezing
 from convscope.training.group import Group, join
 from convscope.training.loop import Interrupted, fit
-from convscope.training.meeting import find_place
+from convscope.training.meeting import Place, find_place
 from convscope.training.norms import share_norms
 from convscope.training.processes import ALONE, Alone, Ended
 from convscope.training.runtime import Runtime
@@ -177,6 +177,14 @@ def both(group: Alone) -> dict[str, Any]:
     found["threads"] = group.threads(3), group.threads(None)
     found["device"] = group.device("auto")
     found["problems"] = [problem(group, index) for index in (0, 1)]
+    try:
+        train(CASES["plain"], group, state={"model": {}})
+    except (ConvscopeError, Ended) as error:
+        found["foreign"] = type(error).__name__
+    norm = nn.BatchNorm2d(2)
+    share_norms(norm)
+    norm(torch.ones(1, 2, 1, 1)[group.share.of(1)])
+    found["variance"] = norm.state_dict()["running_var"]
     group.is_main = False  # nobody tells of it twice
     return found
 
@@ -286,6 +294,13 @@ def test_an_error_in_one_process_is_told_once(pair: tuple[dict[str, Any], dict[s
         "ConvscopeError: process 1 of 2: " + sentence.format(1),
     ]
     assert pair[1]["problems"] == ["Ended: ", "Ended: "]
+    # A state of something else does not fit in any process.
+    assert [found["foreign"] for found in pair] == ["UserError", "Ended"]
+
+
+def test_a_single_value_in_all_processes_has_no_variance(pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    for found in pair:
+        torch.testing.assert_close(found["variance"], torch.tensor([0.9, 0.9]))
 
 
 def test_cores_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,9 +309,7 @@ def test_cores_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
     group = Group.__new__(Group)  # one that has met nobody
     group.count = 4
     for here, cores, expected in ((4, None, 2), (3, None, 2), (16, None, 1), (4, 5, 5)):
-        place = find_place({"RANK": "0", "WORLD_SIZE": "4", "LOCAL_RANK": "0"})
-        assert place is not None
-        monkeypatch.setattr(group, "_place", type(place)(0, 4, 0, "env://", cores), raising=False)
+        monkeypatch.setattr(group, "_place", Place(0, 4, 0, "env://", cores=cores), raising=False)
         monkeypatch.setattr(group, "_here", here, raising=False)
         assert group.threads(None) == expected
         assert group.threads(7) == 7

@@ -18,7 +18,8 @@ def launch(argv: list[str], *, devices: int, nodes: int, node_rank: int, meet: s
     """Run `convscope train` with `argv` in `devices` processes here; answers the exit status of the main one.
 
     Raises:
-        ConvscopeError: the main process was killed, so that it could not say why; or the machines did not meet.
+        ConvscopeError: the main process was killed, so that it could not say why, or is on another machine, where the
+            training failed; or the machines did not meet.
     """
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -44,6 +45,10 @@ def launch(argv: list[str], *, devices: int, nodes: int, node_rank: int, meet: s
     except SignalException:  # Ctrl-C, which every process was told of
         return 130
     except ChildFailedError as error:
+        if node_rank:
+            raise ConvscopeError(
+                "the training has ended before its time: see what the command on the first machine says."
+            ) from error
         status = error.failures[0].exitcode if 0 in error.failures else 1
         if status < 0:
             raise ConvscopeError(

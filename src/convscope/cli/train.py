@@ -95,8 +95,8 @@ def main(argv: list[str]) -> int:
 
     with StopSignal(place) as stop, join(place) as processes, ExitStack() as screen:
         if not processes.is_main:
-            assist(None if flags.resume else setting(flags), processes, data_dir=flags.data_dir)
-            return 0
+            finished = assist(None if flags.resume else setting(flags), processes, data_dir=flags.data_dir)
+            return 0 if finished else 1
         if flags.tensorboard:  # before anything is trained: the package for it may be missing
             from convscope.tensorboard import Recorder, record_results
         progress = screen.enter_context(Progress(log_every=flags.log_every))

@@ -60,10 +60,10 @@ def fit_session(
     return seconds
 
 
-def assist(config: Config | None, processes: Alone, *, data_dir: Path | None = None) -> None:
+def assist(config: Config | None, processes: Alone, *, data_dir: Path | None = None) -> bool:
     """Take part in a training or, without a setting, a resume that the main process leads; write and say nothing.
 
-    However it ends, the main process tells of it.
+    Answers whether it was finished; if not, the main process says why.
     """
     with suppress(Ended, Lost, Interrupted, Diverged), processes.together():
         state = None
@@ -75,3 +75,5 @@ def assist(config: Config | None, processes: Alone, *, data_dir: Path | None = N
         for image_set in (session.splits.val, session.splits.test):  # which the main process evaluates
             size = images_at_once(session.config)
             answer(image_set, session.model, session.preprocessing, session.runtime, batch_size=size)
+        return True
+    return False

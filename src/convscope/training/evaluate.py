@@ -50,4 +50,8 @@ def evaluate(model: nn.Module, batches: Loader, runtime: Runtime) -> tuple[float
     logits, labels = predict_logits(model, batches, runtime)
     loss = F.cross_entropy(logits, labels)
     accuracy = (logits.argmax(dim=1) == labels).float().mean()
+    # To the bit the same in all processes, for all of them decide by it when to stop: a sum is rounded in another way
+    # by another machine, or by another number of threads.
+    processes = runtime.processes
+    loss, accuracy = (processes.add(torch.stack((loss, accuracy))) / processes.count).unbind()
     return loss.item(), accuracy.item()

@@ -40,8 +40,7 @@ class Group(Alone):
             backend, init_method=place.meeting, rank=place.index, world_size=place.count, timeout=PATIENCE
         )
         self.patient = dist.new_group(backend="gloo", timeout=MUCH_PATIENCE)
-        machines = [os.environ.get(name, "0") for name in ("GROUP_RANK", "SLURM_NODEID") if name in os.environ]
-        machine = torch.tensor([int(machines[0]) if machines else 0])
+        machine = torch.tensor([place.machine])
         self._here = int((self.gather(machine) == machine).sum())
 
     def device(self, name: str) -> str:

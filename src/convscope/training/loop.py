@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn, optim
 
-from convscope.errors import ConvscopeError
+from convscope.errors import ConvscopeError, UserError
 from convscope.training.averaging import Averaging, NoAverage
 from convscope.training.evaluate import Loader, evaluate
 from convscope.training.freezing import Freezing
@@ -93,7 +93,8 @@ def fit(
     criterion = CrossEntropy(label_smoothing)
     state = TrainState(model, optimizer, schedule, runtime, averaging or NoAverage(model), stopping or EarlyStopping())
     if resume_from is not None:
-        state.load_state_dict(resume_from)
+        with runtime.processes.all_well():
+            state.load_state_dict(resume_from)
     if (state.epoch, state.step) == (1, 0):
         checkpoints.save_snapshot(state.averaging.model, 0)
     checkpoints.save_last(state.state_dict())
@@ -187,7 +188,7 @@ def add_gradients(
         share = len(part_labels) / size
         with processes.accumulate(model, last=after == most):
             with runtime.autocast():
-                output = model(part)
+                output = _answer(model, part)
             logits, part_loss, total = criterion(output, part_labels)
             runtime.backward(total, weight=share * processes.count)  # the processes' gradients are averaged
         if share:  # a mean over no images is no number
@@ -195,6 +196,20 @@ def add_gradients(
             correct = correct + (logits.detach().argmax(dim=1) == main_classes(part_labels)).sum()
     loss, correct = processes.add(torch.stack((loss, correct)))
     return loss, correct
+
+
+def _answer(model: nn.Module, images: Tensor) -> Any:
+    """What the model answers to a part of a batch (B, ...); a UserError where that is too small for its BatchNorm."""
+    try:
+        return model(images)
+    except ValueError as error:
+        if len(images) != 1 or "more than 1 value per channel" not in str(error):
+            raise
+        raise UserError(
+            "a batch, or what a process or a micro-batch has of it, is a single image, and BatchNorm takes no mean and "
+            "variance over one pixel: choose a batch size that leaves more for the last batch of an epoch, or larger "
+            "images."
+        ) from error
 
 
 def validate_epoch(state: TrainState, val: Loader) -> EpochRecord:

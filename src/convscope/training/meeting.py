@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from convscope.errors import UserError
 
 _PORTS = range(10_000, 30_000)
-"""From which SLURM's jobs take one each: above those of services, below those that systems lend to programs."""
+"""From which SLURM's steps take one each: above those of services, below those that systems lend to programs."""
+_SHELL = str(0xFFFFFFFA)
+"""The step that is the shell of `salloc`: slurm.h, SLURM_INTERACTIVE_STEP."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Place:
     """Among those on the same machine, from 0."""
     meeting: str
     """Where all of them find each other, as `torch.distributed.init_process_group` takes it."""
+    machine: int = 0
+    """The number of its machine."""
     cores: int | None = None
     """CPU cores that are this process's own, where that is known."""
 
@@ -50,23 +54,32 @@ def _torchrun(environment: Mapping[str, str]) -> Place | None:
     if "LOCAL_RANK" not in environment:
         return None
     index, count, local_index = (int(environment[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-    return Place(index, count, local_index, meeting="env://")
+    return Place(index, count, local_index, meeting="env://", machine=int(environment.get("GROUP_RANK", 0)))
 
 
 def _slurm(environment: Mapping[str, str]) -> Place | None:
     """Its variables: slurm.schedmd.com/srun.html, "OUTPUT ENVIRONMENT VARIABLES".
 
-    The script of a batch job has most of them too, though it is alone: only what `srun` starts belongs to a step.
+    The script of a batch job and the shell of `salloc` have most of them too, though they are alone: only what `srun`
+    starts is one of several.
     """
-    if "SLURM_STEP_ID" not in environment or "SLURM_PROCID" not in environment:
+    step = environment.get("SLURM_STEP_ID")
+    if step is None or step == _SHELL or "SLURM_PROCID" not in environment:
         return None
     nodes = environment.get("SLURM_STEP_NODELIST") or environment["SLURM_JOB_NODELIST"]
-    port = _PORTS[int(environment["SLURM_JOB_ID"]) % len(_PORTS)]
+    # Jobs that follow one another, and steps of one job, may run side by side on a machine. 1009 is a prime number.
+    port = _PORTS[(int(environment["SLURM_JOB_ID"]) + 1009 * int(step)) % len(_PORTS)]
     names = ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID")
     index, count, local_index = (int(environment[name]) for name in names)
     cores = environment.get("SLURM_CPUS_PER_TASK")
-    meeting = f"tcp://{first_host(nodes)}:{port}"
-    return Place(index, count, local_index, meeting, cores=None if cores is None else int(cores))
+    return Place(
+        index,
+        count,
+        local_index,
+        meeting=f"tcp://{first_host(nodes)}:{port}",
+        machine=int(environment.get("SLURM_NODEID", 0)),
+        cores=None if cores is None else int(cores),
+    )
 
 
 def first_host(nodes: str) -> str:

@@ -38,7 +38,8 @@ class _SharedNorm(nn.BatchNorm2d):
             assert self.num_batches_tracked is not None and self.momentum is not None
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * count / (count - 1), self.momentum)  # unbiased, as PyTorch keeps it
+            # Unbiased, as PyTorch keeps it; of a single value there is no variance.
+            self.running_var.lerp_(variance * count / (count - 1).clamp(min=1), self.momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
         return (centred * scale[:, None, None] + self.bias[:, None, None]).to(images.dtype)
 

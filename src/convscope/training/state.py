@@ -114,7 +114,10 @@ class TrainState:
 
     def _load(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
+        needed = [set(group) for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
+        if not all(names <= set(group) for names, group in zip(needed, self.optimizer.param_groups, strict=True)):
+            raise ValueError("it is of another optimizer")
         self.schedule.load_state_dict(state["schedule"])
         self.runtime.scaler.load_state_dict(state["scaler"])
         self.averaging.load_state_dict(state["averaging"])
