@@ -17,7 +17,7 @@ from convscope.errors import UserError, on_one_line
 from convscope.numbers import duration
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.progress import Progress
 
     from convscope.predict import Prediction
 
@@ -73,6 +73,7 @@ def main(argv: list[str]) -> int:
         raise UserError("there is nothing to predict: name at least one image, folder or pattern.")
     # Importing torch takes a second: only after --help and after mistakes in the command line.
     from rich.console import Console
+    from rich.progress import Progress
 
     from convscope.predict import Predictor
     from convscope.runs import Run
@@ -87,15 +88,18 @@ def main(argv: list[str]) -> int:
     total = sum(counts[path] for path in paths)
     with messages.status("preparing the engine"):  # seconds, where the network is converted for the first time
         predictor.use_engine(options.engine, run=run, images=total)
+    output = Console(markup=False, highlight=False)
+    screen = output if output.is_terminal else messages  # both may be the same terminal
+    bar = Progress(console=screen, transient=True, disable=not screen.is_terminal)
     predictions = predictor.stream(paths, top_k=options.top_k, invert=options.invert, on_error=errors.append)
     ready = time.perf_counter()
     tally = _Tally()
     counted_ones = tally.count(predictions)
     if options.json:
         print(f'{{"run": {json.dumps(run.name)},\n"predictions": [', end="")
-        _print_all(_as_json(counted_ones), total=total, messages=messages)
+        _print_all(_as_json(counted_ones), bar, total=total)
     else:
-        _print_all(_as_table(counted_ones, counts, predictor.classes), total=total, messages=messages)
+        _print_all(_as_table(counted_ones, counts, predictor.classes), bar, total=total)
     seconds = time.perf_counter() - ready
     facts = {
         "engine": predictor.engine.name,
@@ -154,14 +158,9 @@ def _width(path: Path, count: int) -> int:
     return cell_len(on_one_line(str(path))) + (0 if count == 1 else len(f"[{count}]"))
 
 
-def _print_all(texts: Iterator[str], *, total: int, messages: "Console") -> None:
+def _print_all(texts: Iterator[str], bar: "Progress", *, total: int) -> None:
     """Print the texts of the predictions as they come, above a bar if there is a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    output = Console(markup=False, highlight=False)
-    screen = output if output.is_terminal else messages  # both may be the same terminal
-    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
+    with bar:
         task = bar.add_task("predicting", total=total)
         while some := list(islice(texts, _TOGETHER)):
             print("".join(some), end="")

@@ -13,7 +13,7 @@ from convscope.data.decoding import quiet_pillow
 Given = TypeVar("Given")
 Read = TypeVar("Read")
 
-_SMALL = 1 << 12
+_SMALL = 1 << 13
 """Bytes of a file up to which one thread reads as many such files as two do, which wait for each other."""
 _TOGETHER = 16
 """Small files that a thread reads in one go: handing over single ones would cost as much as reading them."""

@@ -71,9 +71,10 @@ def borders(images: Tensor) -> Tensor:
 
 def _ring(images: Tensor) -> Tensor:
     """The outermost pixels of images (N, C, H, W), with all channels: (N, R)."""
-    ring = torch.ones(images.shape[2:], dtype=torch.bool)
-    ring[1:-1, 1:-1] = False
-    return images[:, :, ring].flatten(1)
+    # Each edge by itself: to choose pixels by a mask takes three times as long. The bottom is none of a single row.
+    middle = images[:, :, 1:-1]
+    edges = (images[:, :, :1], images[:, :, 1:][:, :, -1:], middle[..., :1], middle[..., 1:][..., -1:])
+    return torch.cat([edge.flatten(1) for edge in edges], dim=1)
 
 
 def class_counts(image_set: ImageSet) -> list[int]:

@@ -18,7 +18,8 @@ def doubts(squares: Tensor, training_border: float, *, exchanged: bool) -> list[
 
     `exchanged` says whether the user had light and dark exchanged.
     """
-    empty = squares.flatten(1).amin(dim=1) == squares.flatten(1).amax(dim=1)
+    pixels = squares.flatten(1).numpy()
+    empty = torch.from_numpy(pixels.min(axis=1) == pixels.max(axis=1))
     reasons: list[str | None] = [None] * len(squares)
     suspicious = (empty | _inverted(squares, training_border)).nonzero().flatten()
     for index in suspicious.tolist():  # mostly none

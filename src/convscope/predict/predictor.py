@@ -144,7 +144,11 @@ class Predictor:
 
     def probabilities(self, squares: Tensor) -> Tensor:
         """uint8 (N, channels, decode_size, decode_size) -> float32 (N, classes), on the CPU; for any thread."""
-        return self.engine(squares).softmax(dim=1)
+        logits = self.engine(squares)
+        # As `softmax` computes it; but in that PyTorch's threads join, which then spin for a while, waiting for more,
+        # on the cores that another engine wants.
+        shares = (logits - logits.amax(dim=1, keepdim=True)).exp()
+        return shares / shares.sum(dim=1, keepdim=True)
 
     def predict(
         self,
@@ -191,7 +195,7 @@ class Predictor:
         with closing(self._read(images)) as blocks:  # its threads end with this, whatever happens
             for answers in one_ahead(answer, batches(blocks, self.at_once, on_error)):
                 for source, probabilities, indices, reason in zip(*answers, strict=True):
-                    names = (self.classes[index] for index in indices)
+                    names = map(self.classes.__getitem__, indices)
                     yield Prediction(source, tuple(zip(names, probabilities, strict=True)), reason)
 
     def _read(self, images: Iterable[str | Path | Image]) -> Generator[Block | UserError, None, None]:

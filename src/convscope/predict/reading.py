@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -46,7 +47,8 @@ def batches(
 def _joined(blocks: list[Block]) -> Block:
     if len(blocks) == 1:
         return blocks[0]
-    return Block([source for block in blocks for source in block.sources], torch.cat([b.squares for b in blocks]))
+    sources = [source for block in blocks for source in block.sources]
+    return Block(sources, torch.from_numpy(np.concatenate([block.squares.numpy() for block in blocks])))
 
 
 def one_ahead(work: Callable[[Given], Read], given: Iterable[Given]) -> Iterator[Read]:
