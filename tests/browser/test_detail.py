@@ -370,7 +370,7 @@ def test_the_dialog_closes(subject: Callable[..., Subject]) -> None:
         shows.show("output", 3)
         way()
         expect(page.locator("#detail")).not_to_be_visible()
-        page.wait_for_function("!location.hash.includes('layer')")  # Escape hides the dialog before its event comes
+        page.wait_for_function("() => !location.hash.includes('layer')")  # Escape hides it before its event comes
 
 
 def test_the_focus_returns_to_where_it_was(subject: Callable[..., Subject]) -> None:

@@ -111,7 +111,9 @@ def launch_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..
 def test_the_status_is_that_of_the_main_process(
     first: int, second: int, status: int, launch_shell: Callable[..., int]
 ) -> None:
+    on_ctrl_c = signal.getsignal(signal.SIGINT)
     assert launch_shell(f'trap "" TERM; [ $RANK = 0 ] && {{ sleep 0.2; exit {first}; }}; exit {second}') == status
+    assert signal.getsignal(signal.SIGINT) is on_ctrl_c
 
 
 def test_a_killed_main_process_and_another_machine_are_spoken_for(
@@ -130,7 +132,7 @@ def test_a_killed_main_process_and_another_machine_are_spoken_for(
     environment = os.environ | {"PATH": f"{place}:{os.environ['PATH']}"}
     with (
         subprocess.Popen([PYTHON, "-c", words], env=environment) as first,
-        pytest.raises(ConvscopeError, match=r"see what the command on the first machine says"),
+        pytest.raises(ConvscopeError, match=r"check what the command on the first machine says"),
     ):
         launch_shell("touch begun; exit 1", devices=1, nodes=2, node_rank=1, meet=meet)
     assert first.returncode == 3

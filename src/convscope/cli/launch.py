@@ -7,6 +7,8 @@ import logging
 import signal
 import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from convscope.errors import ConvscopeError
 
@@ -41,13 +43,14 @@ def launch(argv: list[str], *, devices: int, nodes: int, node_rank: int, meet: s
     debug = [flag for flag in sys.argv if flag == "--debug"]
     logging.disable()  # the processes say themselves what is to be said
     try:
-        elastic_launch(config, sys.executable)("-m", "convscope", "train", *argv, *debug)
+        with _handlers_kept():
+            elastic_launch(config, sys.executable)("-m", "convscope", "train", *argv, *debug)
     except SignalException:  # Ctrl-C, which every process was told of
         return 130
     except ChildFailedError as error:
         if node_rank:
             raise ConvscopeError(
-                "the training has ended before its time: see what the command on the first machine says."
+                "the training has ended before its time: check what the command on the first machine says."
             ) from error
         status = error.failures[0].exitcode if 0 in error.failures else 1
         if status < 0:
@@ -65,3 +68,15 @@ def launch(argv: list[str], *, devices: int, nodes: int, node_rank: int, meet: s
     finally:
         logging.disable(logging.NOTSET)
     return 0
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """Put back the handlers of signals, which the agent replaces and leaves so."""
+    known = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")  # Windows has but the first two
+    before = {number: signal.getsignal(number) for number in signal.Signals if number.name in known}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
