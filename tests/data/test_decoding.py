@@ -1,5 +1,6 @@
 """Image files of every mode, orientation and state of health, made from a real image of a shoe."""
 
+import os
 import threading
 import warnings
 from pathlib import Path
@@ -256,6 +257,13 @@ def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
     for path in (tmp_path / "nowhere.png", tmp_path):
         with pytest.raises(UserError, match=f"there is no image file {path}"):
             read_whole(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes among its files")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(UserError, match="there is no image file"):
+        read_whole(tmp_path / "pipe.png")
 
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40), channels=st.sampled_from([1, 3]), data=st.data())

@@ -14,7 +14,7 @@ Given = TypeVar("Given")
 Read = TypeVar("Read")
 
 _SMALL = 1 << 13
-"""Bytes of a file up to which one thread reads as many such files as two do, which wait for each other."""
+"""Bytes of a file up to which one thread reads more such files than two, which wait for each other."""
 _TOGETHER = 16
 """Small files that a thread reads in one go: handing over single ones would cost as much as reading them."""
 _AHEAD = 512
@@ -34,7 +34,7 @@ def read_files(
     Args:
         given: the items.
         read: reads the file of an item.
-        size: bytes of that file; nothing is done with them but what is said above.
+        size: bytes of that file, which tell small ones from others.
         ahead: items that may be read before they are taken.
     """
     small_ones = Lock()

@@ -58,6 +58,8 @@ def read_square(image: str | Path | Image.Image, name: str | None = None, *, siz
     if isinstance(image, Image.Image):
         with quiet_pillow(), undecodable(name):
             return _to_square(image, size, resize)
+    if not Path(image).is_file():  # nor a pipe, at which reading would wait without end
+        raise UserError(f"there is no image file {name}: check its name and folder.")
     with quiet_pillow(), undecodable(name), open_image(image) as opened:
         return decode_square(opened, size=size, resize=resize)
 
@@ -116,8 +118,6 @@ def undecodable(name: str) -> Iterator[None]:
     """Turn whatever Pillow raises about an image into `Undecodable`, one clear sentence."""
     try:
         yield
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise UserError(f"there is no image file {name}: check its name and folder.") from error
     except UnidentifiedImageError as error:
         raise Undecodable(name, "is no image", "give a PNG, a JPEG or another image file") from error
     except Image.DecompressionBombError as error:
