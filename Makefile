@@ -1,6 +1,8 @@
 # make demo     set up, fetch FashionMNIST, train a linear baseline and TinyVGG, compare them
 # make install  the environment alone, in .venv
 # make test     the environment with the test tools, then the whole suite
+# make docs     the book as a site in build/docs, its code executed
+# make notebooks  the book's chapters as notebooks in build/notebooks
 # make lint     format, lint, types, import rules
 # make fuzz     read damaged and hostile files for a while: make fuzz SECONDS=3600
 # make bench    measure speed against the textbook loops, memory against its estimates, and all that serves (an hour)
@@ -12,7 +14,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 JOBS ?= 2
 SECONDS ?= 600
 
-.PHONY: demo install install-test test lint fuzz bench clean
+.PHONY: demo install install-test test docs notebooks lint fuzz bench clean
 
 demo: install
 	@data=fashion-mnist; \
@@ -25,6 +27,13 @@ install-test: $(VENV)/.installed-test
 
 test: install-test
 	$(BIN)/python -m pytest --numprocesses $(JOBS)
+
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --jobs $(JOBS) docs build/docs
+	@echo "the book is in build/docs: open build/docs/index.html"
+
+notebooks: $(VENV)/.installed-docs
+	$(BIN)/python docs/notebooks.py build/notebooks
 
 lint: install-test
 	$(BIN)/ruff format --check .
@@ -61,6 +70,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing into $(VENV); torch is large, the first time takes minutes"
 	@$(PIP) torch==$$(sed -n 's/^torch==//p' constraints.txt) numpy setuptools
 	@$(PIP) --no-build-isolation --editable ".[all]"
+	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	@$(PIP) --no-build-isolation --editable ".[docs]"
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed

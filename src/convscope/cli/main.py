@@ -26,6 +26,7 @@ VERBS = {
     "models": "list the networks",
     "data": "list, show and fetch data sets",
     "doctor": "examine the machine, a data set, or a training before it begins",
+    "learn": "do the exercises of the book: write functions, have them checked",
 }
 
 

@@ -18,7 +18,7 @@ class SqueezeExcitation(nn.Module):
 
     Args:
         channels: C.
-        reduction: r, by which the hidden layer is smaller than C (§4.4 finds 16 a good one).
+        reduction: r, by which the hidden layer is smaller than C (§6.1 finds 16 a good one).
     """
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
