@@ -24,9 +24,8 @@ from recipes import trained
 RESULTS = HERE / "results" / "networks.csv"
 SMALL = ("linear", "lenet5", "simplenet", "tinyvgg_explainer", "tinyvgg", "tinyvgg_bn")
 LARGE = (
-    *("alexnet", "vgg11", "vgg13", "vgg16", "vgg19", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"),
-    *("googlenet", "googlenet_bn", "resnet18", "resnet34", "resnet50", "resnet101"),
-    *("densenet121", "densenet169", "se_resnet18", "se_resnet50"),
+    *("alexnet", "googlenet", "googlenet_bn", "resnet18", "resnet34", "resnet50"),
+    *("densenet121", "se_resnet18", "se_resnet50"),
 )
 
 

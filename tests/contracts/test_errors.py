@@ -39,6 +39,7 @@ NO_REMEDY_OF_ITS_OWN = {
     "{} cannot be {}: {}": "ends in the values that the field takes",
     "{}, line {}: {}": "puts a place before another error",
     "process {} of {}: {}": "puts a process before another error",
+    "there is no file {}: {}": "ends in the nearest name, or in how a file is begun",
     "there is no run '{}': {}.": "ends in the names of those there are",
     "there are no images in {} that belong to a class: {}.": "ends in one of two remedies",
     "{} cannot be read ({}): {}": "ends in the remedy that all errors of a checkpoint share",

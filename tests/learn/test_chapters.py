@@ -140,7 +140,7 @@ def test_chapters_have_several_names() -> None:
     assert find_chapter("looking_inside").name == "looking-inside"
     with pytest.raises(UserError, match="did you mean 'convolution'"):
         find_chapter("convolutions")
-    with pytest.raises(UserError, match="there is no chapter 99: they are 1 to 21"):
+    with pytest.raises(UserError, match="there is no chapter 99: choose one from 1 to 21"):
         find_chapter("99")
 
 

@@ -123,10 +123,12 @@ def _point_out(word: str) -> None:
         UserError: that is so.
     """
     if word.endswith(".py") or Path(word).is_file():
-        raise UserError(f"to check a file, say so: convscope learn check {shlex.quote(word)}.")
+        raise UserError(
+            f"{word} is a file and no chapter: run `convscope learn check {shlex.quote(word)}` to check it."
+        )
     near = get_close_matches(word, ["start", "check"], n=1)
     if near:
-        raise UserError(f"unknown chapter '{word}': did you mean convscope learn {near[0]}?")
+        raise UserError(f"unknown chapter '{word}': run `convscope learn {near[0]}` if that is what was meant.")
 
 
 def _chapter_facts(chapter: Chapter) -> dict[str, Any]:
@@ -159,7 +161,7 @@ def _tasks(chapter: Chapter) -> Iterator[str]:
 
 def _start(flags: Start) -> None:
     if flags.chapter is None:
-        raise UserError("which chapter? `convscope learn` lists them: convscope learn start CHAPTER.")
+        raise UserError("no chapter is named: choose one of those that `convscope learn` lists.")
     chapter = find_chapter(flags.chapter)
     path = flags.file or Path(f"{chapter.name.replace('-', '_')}.py")
     write_stubs(chapter, path)
@@ -171,9 +173,9 @@ def _start(flags: Start) -> None:
 
 def _check(flags: Check) -> int:
     if flags.file is None:
-        raise UserError("which file? `convscope learn start CHAPTER` writes one: convscope learn check FILE.")
+        raise UserError("no file is named: name yours, or let `convscope learn start CHAPTER` write one.")
     if not 0 < flags.seconds <= _DAY:
-        raise UserError(f"--seconds is {flags.seconds:g}: it has to be above 0 and at most {_DAY}, which is a day.")
+        raise UserError(f"--seconds is {flags.seconds:g}: it must be above 0 and at most {_DAY}, which is a day.")
     report: Json | Text = Json(flags.file) if flags.json else Text(flags.file)
     outcomes: list[Outcome] = []
     broken = None

@@ -49,9 +49,8 @@ def write_stubs(chapter: Chapter, path: Path) -> None:
         raise UserError(f"{path} is no name of a Python file: take one that ends in .py, {path.stem}.py for example.")
     if os.path.lexists(path):
         raise UserError(
-            f"{path} exists already and stays as it is, for there may be work in it: `convscope learn check "
-            f"{shlex.quote(str(path))}` checks it; to begin anew, name another file: convscope learn start "
-            f"{chapter.name} FILE."
+            f"{path} exists already and stays as it is, for there may be work in it: check it with `convscope learn "
+            f"check {shlex.quote(str(path))}`, or begin anew with `convscope learn start {chapter.name} FILE`."
         )
     write_text(path, stubs(chapter, path))
 

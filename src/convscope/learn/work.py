@@ -79,8 +79,8 @@ def read_work(path: Path) -> Work:
     chapters = _chapters(ast.get_docstring(module) or "", found)
     if not chapters:
         raise UserError(
-            f"there is no exercise in {path}: `convscope learn start CHAPTER FILE` writes a file with the heads of the "
-            f"functions, and `convscope learn` lists the chapters."
+            f"there is no exercise in {path}: let `convscope learn start CHAPTER FILE` write a file with the heads of "
+            f"the functions; run `convscope learn` for the chapters."
         )
     tasks = (_task(chapter, exercise, found) for chapter in chapters for exercise in chapter.exercises)
     return Work(path, text, tuple(tasks))

@@ -65,7 +65,9 @@ def find_chapter(name: str) -> Chapter:
         if wanted in (chapter.name, f"{chapter.number}", f"{chapter.number:02}", f"{chapter.number:02}-{chapter.name}"):
             return chapter
     if name.isdecimal():
-        raise UserError(f"there is no chapter {name}: they are 1 to {len(CHAPTERS)}, and `convscope learn` lists them.")
+        raise UserError(
+            f"there is no chapter {name}: choose one from 1 to {len(CHAPTERS)}, as `convscope learn` lists them."
+        )
     raise unknown("chapter", name, [chapter.name for chapter in CHAPTERS])
 
 
