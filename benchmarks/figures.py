@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -66,12 +66,26 @@ def print_figures(figures: Sequence[Figure]) -> None:
 
 def write_figures(path: Path, figures: Sequence[Figure], machine: dict[str, Any]) -> None:
     """Replace the CSV."""
+
+    def rounded(figure: Figure) -> dict[str, Any]:
+        values = asdict(figure)
+        return {name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in values.items()}
+
+    write_lines(path, [rounded(figure) | machine for figure in figures])
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a CSV, as text; none where there is no file."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_lines(path: Path, lines: Sequence[dict[str, Any]]) -> None:
+    """Replace a CSV; the columns are those of the last line."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=[field.name for field in fields(Figure)] + list(machine))
+    writer = csv.DictWriter(text, fieldnames=list(lines[-1]))
     writer.writeheader()
-    for figure in figures:
-        rounded = {
-            name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in asdict(figure).items()
-        }
-        writer.writerow(rounded | machine)
+    writer.writerows(lines)
     write_text(path, text.getvalue())

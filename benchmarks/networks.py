@@ -7,8 +7,6 @@ same setting in the directory of runs is not trained again; lines of other data 
 """
 
 import argparse
-import csv
-import io
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,9 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from convscope.config import Config
-from convscope.files import write_text
 from convscope.runs import Run
-from figures import HERE, describe
+from figures import HERE, describe, read_lines, write_lines
 from recipes import trained
 
 RESULTS = HERE / "results" / "networks.csv"
@@ -60,8 +57,15 @@ def main() -> None:
         for model in task.models if data in (options.data or data_sets) else ():
             configs = [replace(task.setting, model=model, seed=seed, threads=1) for seed in range(task.seeds)]
             runs = [trained(f"{data}-{model}-{config.seed}", config, options.runs_dir) for config in configs]
-            _write([*(line for line in present() if (line["data"], line["model"]) != (data, model)), result(runs)])
+            others = [line for line in read_lines(RESULTS) if (line["data"], line["model"]) != (data, model)]
+            write_lines(RESULTS, sorted([*others, result(runs)], key=_place))
             print(f"written: {RESULTS}")
+
+
+def _place(line: dict[str, Any]) -> int:
+    """Where a line stands: in the order of the tasks."""
+    order = [(task.setting.data, model) for task in TASKS for model in task.models]
+    return order.index((line["data"], line["model"]))
 
 
 def result(runs: Sequence[Run]) -> dict[str, Any]:
@@ -86,24 +90,6 @@ def result(runs: Sequence[Run]) -> dict[str, Any]:
         **describe(environment),
         "date": environment["started"][:10],
     }
-
-
-def present() -> list[dict[str, str]]:
-    """The lines that are there."""
-    if not RESULTS.exists():
-        return []
-    with RESULTS.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def _write(lines: Sequence[dict[str, Any]]) -> None:
-    """All lines, in the order of the tasks."""
-    order = [(task.setting.data, model) for task in TASKS for model in task.models]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(lines[-1]))
-    writer.writeheader()
-    writer.writerows(sorted(lines, key=lambda line: order.index((line["data"], line["model"]))))
-    write_text(RESULTS, text.getvalue())
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ other recipes stay as they are. One training each, so the 95% interval is that o
 """
 
 import argparse
-import csv
-import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,9 @@ from typing import Any
 from convscope.cli.progress import Progress
 from convscope.config import Config
 from convscope.experiment import train
-from convscope.files import write_text
 from convscope.recipes import load_recipe, recipe_names
 from convscope.runs import Run
-from figures import HERE, describe
+from figures import HERE, describe, read_lines, write_lines
 
 RESULTS = HERE / "results" / "recipes.csv"
 
@@ -30,15 +27,11 @@ def main() -> None:
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where the runs go, named as the recipes")
     parser.add_argument("--threads", type=int, default=None, help="PyTorch's threads (default: its own choice)")
     options = parser.parse_args()
-    lines = {line["recipe"]: line for line in _present()}
+    lines = {line["recipe"]: line for line in read_lines(RESULTS)}
     for name in options.recipes or recipe_names():
         config = replace(load_recipe(name), threads=options.threads)
         lines[name] = result(name, config, trained(name, config, options.runs_dir))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(lines[name]))
-        writer.writeheader()
-        writer.writerows(lines[key] for key in sorted(lines))
-        write_text(RESULTS, text.getvalue())
+        write_lines(RESULTS, [lines[key] for key in sorted(lines)])
         print(f"written: {RESULTS}")
 
 
@@ -71,13 +64,6 @@ def result(name: str, config: Config, run: Run) -> dict[str, Any]:
         **describe(run.environment()),
         "date": run.environment()["started"][:10],
     }
-
-
-def _present() -> list[dict[str, str]]:
-    if not RESULTS.exists():
-        return []
-    with RESULTS.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 if __name__ == "__main__":

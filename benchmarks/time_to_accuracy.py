@@ -14,8 +14,6 @@ different seeds. Where the validation images passed the target earlier, `val_sec
 
 import argparse
 import copy
-import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,12 +28,11 @@ from convscope.config import Config
 from convscope.data import Batches
 from convscope.experiment.fitting import fit_session
 from convscope.experiment.session import Session, images_at_once, must_stream
-from convscope.files import write_text
 from convscope.training.checkpoint import NoCheckpoints
 from convscope.training.environment import environment
 from convscope.training.evaluate import evaluate
 from convscope.training.state import BatchRecord, EpochRecord
-from figures import HERE, describe
+from figures import HERE, describe, read_lines, write_lines
 
 RESULTS = HERE / "results" / "time_to_accuracy.csv"
 
@@ -161,15 +158,9 @@ def deviation(values: Sequence[float]) -> float:
 
 def write(line: dict[str, Any]) -> None:
     """Put a line into the table, in place of the one of the same setting on the same device."""
-    lines = []
-    if RESULTS.exists():
-        with RESULTS.open(encoding="utf-8", newline="") as file:
-            lines = [old for old in csv.DictReader(file) if any(old[key] != line[key] for key in ("setting", "device"))]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(line))
-    writer.writeheader()
-    writer.writerows([*lines, line])
-    write_text(RESULTS, text.getvalue())
+    same = ("setting", "device")
+    others = [old for old in read_lines(RESULTS) if any(old[key] != line[key] for key in same)]
+    write_lines(RESULTS, [*others, line])
     print(f"written: {RESULTS}")
 
 

@@ -12,8 +12,6 @@ all alike.
 """
 
 import argparse
-import csv
-import io
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,11 +25,10 @@ from matplotlib.ticker import PercentFormatter
 from convscope import Config, plots, train
 from convscope.data import load_photos
 from convscope.data.photos import Photos
-from convscope.files import write_text
 from convscope.numbers import duration
 from convscope.plots.style import LOOK, colours
 from convscope.runs import Run
-from figures import HERE, describe
+from figures import HERE, describe, write_lines
 
 RESULTS = HERE / "results" / "transfer.csv"
 PICTURE = HERE.parent / "docs" / "figures" / "transfer.png"
@@ -98,7 +95,8 @@ def main() -> None:
                 rows.append(result(count, start, run))
                 print(", ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
     if not options.dry_run:
-        write(rows, describe(run.environment()))
+        machine = describe(run.environment())
+        write_lines(RESULTS, [row | machine for row in rows])
         plots.save_figure(draw(rows), PICTURE)
         print(f"written: {RESULTS}, {PICTURE}")
 
@@ -138,15 +136,6 @@ def result(count: int, start: str, run: Run) -> dict[str, Any]:
         "test_high": round(metrics["test"]["top1_high"], 4),
         "time": duration(metrics["train_seconds"]),
     }
-
-
-def write(rows: Sequence[dict[str, Any]], machine: dict[str, Any]) -> None:
-    """Replace the CSV."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=[*rows[0], *machine])
-    writer.writeheader()
-    writer.writerows(row | machine for row in rows)
-    write_text(RESULTS, text.getvalue())
 
 
 @style.context(["default", LOOK])
