@@ -20,10 +20,11 @@ def test_a_line_for_each_pair_over_its_seeds(
     data, results = str(fashion_slice), tmp_path / "results.csv"
     monkeypatch.setattr(networks, "RESULTS", results)
     monkeypatch.setattr(networks, "TASKS", (networks.Task(Config(data=data, epochs=1), ("linear",), seeds=2),))
+    trained = networks.trained  # names the run after the data set, which is a path here
     monkeypatch.setattr(
         networks,
         "trained",
-        lambda name, *arguments: importlib.import_module("recipes").trained(Path(name).name, *arguments),
+        lambda name, *arguments: trained(Path(name).name, *arguments),
     )
 
     def run(*argv: str) -> list[dict[str, str]]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from convscope.learn.exercise import Exercise, Wrong, expect_equal
+from convscope.learn.values import shown
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -102,7 +103,7 @@ def _check_batch_faults(answer: Callable[..., Any]) -> None:
         if isinstance(got, list) and got != wanted and all(isinstance(word, str) for word in got):
             if sorted(got) == sorted(wanted):
                 hint = "the right words, but not in the order of the task"
-            raise Wrong(f"{call} gave {got}, not {wanted}: {hint}.")
+            raise Wrong(f"{call} gave {shown(got)}, not {wanted}: {hint}.")
         expect_equal(got, wanted, call=call)
 
 
