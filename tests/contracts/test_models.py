@@ -63,9 +63,10 @@ def test_logits_of_every_size_it_allows(entry: ModelEntry) -> None:
     for number, size in enumerate(size for size in sizes if size >= entry.least_size):
         in_channels, num_classes = ((1, 2), (3, 7))[number % 2]
         model = outline(entry, in_channels=in_channels, num_classes=num_classes, input_size=size)
-        images = torch.randn(2, in_channels, size, size, device="meta")
+        images, features = torch.randn(2, in_channels, size, size, device="meta"), list[torch.Size]()
+        model.head.register_forward_pre_hook(lambda head, inputs, to=features: to.append(inputs[0].shape))
         assert model.eval()(images).shape == (2, num_classes)
-        assert model.features(images).shape == (2, model.num_features)
+        assert features == [(2, model.num_features)]
 
 
 def test_smaller_images_are_refused_with_the_least_size(entry: ModelEntry) -> None:
