@@ -28,6 +28,7 @@ from convscope.training.state import BatchRecord, EpochRecord
 EVERYTHING = Config(
     model="tinyvgg_bn",
     model_options={"hidden": 16},
+    input_size=16,  # quick
     dropout=0.3,
     epochs=3,
     batch_size=100,
@@ -153,7 +154,7 @@ def test_killed_at_random_moments_and_resumed_gives_the_same_bits(
         assert process.stdout is not None
         for line in process.stdout:
             if kills < 4 and line.split()[:1] == ["epoch"]:  # the head of the table: training begins
-                time.sleep(moments.uniform(0, 0.4))
+                time.sleep(moments.uniform(0, 0.3))
                 process.send_signal(signal.SIGKILL)
         _, errors = process.communicate()
         if process.returncode == -signal.SIGKILL:
@@ -276,7 +277,7 @@ def test_nothing_is_written_when_the_setting_cannot_be_trained(setting: Config, 
 
 @pytest.mark.usefixtures("no_pictures")
 def test_test_split_is_not_read_before_the_end(
-    setting: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    setting: Config, uninterrupted: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # R-F5: with a test split of noise the training must come out the same.
     load = session.load_splits
@@ -286,11 +287,10 @@ def test_test_split_is_not_read_before_the_end(
         noise = torch.randint_like(splits.test.images, 256)
         return replace(splits, test=replace(splits.test, images=noise))
 
-    whole = train(setting, runs_dir=tmp_path, name="whole")
     monkeypatch.setattr(session, "load_splits", noisy)
     blind = train(setting, runs_dir=tmp_path, name="blind")
-    assert_same_bits(load_state(blind.last_state), load_state(whole.last_state))
-    assert blind.metrics()["test"] != whole.metrics()["test"]
+    assert_same_bits(load_state(blind.last_state), load_state(uninterrupted.last_state))
+    assert blind.metrics()["test"] != uninterrupted.metrics()["test"]
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -331,16 +331,11 @@ def test_a_checkpoint_with_anything_else_in_it_is_refused(setting: Config, tmp_p
 def test_resuming_takes_the_number_of_threads_of_the_beginning(setting: Config, tmp_path: Path) -> None:
     before = torch.get_num_threads()
     watcher = Watcher(1)
+    config = replace(setting, model="linear", model_options={}, dropout=None, threads=None, epochs=1)
     try:
         torch.set_num_threads(2)
         with pytest.raises(Interrupted):
-            train(
-                replace(setting, threads=None, epochs=1),
-                runs_dir=tmp_path,
-                name="stopped",
-                observers=[watcher],
-                interrupted=watcher.interrupted,
-            )
+            train(config, runs_dir=tmp_path, name="stopped", observers=[watcher], interrupted=watcher.interrupted)
         torch.set_num_threads(1)
         resume(Run.open("stopped", tmp_path), observers=[watcher])
         assert watcher.plan is not None
