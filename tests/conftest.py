@@ -1,9 +1,10 @@
 """What several tests need: a small slice of real FashionMNIST, a server, and how properties are searched."""
 
+import gc
 import io
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,6 +36,28 @@ settings.load_profile("convscope")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Modules and tests live to the end; to look for garbage among them takes a third of the time of gathering them."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    """Thousands of small files would each be waited for, which guards against a power failure alone.
+
+    Commands in processes of their own do wait; that they are asked to is seen in tests/test_files.py.
+    """
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(os, "fsync", lambda descriptor: None)
+        yield
 
 
 def part(image_set: ImageSet, share: float) -> ImageSet:

@@ -21,7 +21,7 @@ Command = Callable[..., Any]
 PYTHON = sys.executable
 # Small steps: the difference between two ways to round would else grow from step to step.
 SETTING = ("--optimizer", "sgd", "--lr", 0.01, "--device", "cpu", "--precision", "float32")
-NETWORK = ("tinyvgg_bn", "--dropout", 0, "--model-options", "hidden", 8, "--sync-batch-norm")
+NETWORK = ("tinyvgg_bn", "--dropout", 0, "--model-options", "hidden", 8, "--sync-batch-norm", "--input-size", 16)
 
 
 def run_of(name: str) -> Run:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 
 from convscope.config import Config
 from convscope.search.plan import SearchPlan
@@ -14,6 +15,12 @@ from convscope.search.records import Outcome
 from convscope.search.study import Study
 
 Begin = Callable[..., Study]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _records_do_not_wait_for_the_disk() -> None:
+    """SQLite would at each of thousands of transactions, which guards against a power failure alone."""
+    event.listen(Engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF"))
 
 
 @pytest.fixture
