@@ -15,6 +15,13 @@ Capture = pytest.CaptureFixture[str]
 MEMORY = {"process", "data_set", "weights", "gradients", "optimizer_state", "activations", "gaps", "best_weights"}
 
 
+@pytest.fixture
+def no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the estimate of the memory, which takes seconds, where only the layers are looked at."""
+    nothing = dict.fromkeys((*MEMORY, "total"), 0)
+    monkeypatch.setattr("convscope.cli.explain._memory_of", lambda *arguments: ("float32", nothing, None))
+
+
 def explained(capsys: Capture, *argv: str) -> dict[str, Any]:
     assert main([*argv, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
@@ -46,6 +53,7 @@ def test_table_fits_eighty_columns_and_cuts_nothing_off(
     assert f"{MODELS[name].parameters:,}" in text
 
 
+@pytest.mark.usefixtures("no_memory")
 def test_branches_and_folding(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     short = printed(capsys, "resnet18_small", "--batch-size", "2")
@@ -56,6 +64,7 @@ def test_branches_and_folding(capsys: Capture, monkeypatch: pytest.MonkeyPatch) 
     assert "--all" not in whole
 
 
+@pytest.mark.usefixtures("no_memory")
 def test_what_signs_mean_is_said_where_there_are_any(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     gated = printed(capsys, "se_resnet18_small", "--batch-size", "2")
@@ -68,6 +77,7 @@ def test_what_signs_mean_is_said_where_there_are_any(capsys: Capture, monkeypatc
     assert "*:" not in plain and "°" not in plain
 
 
+@pytest.mark.usefixtures("no_memory")
 def test_json_holds_the_graph(capsys: Capture) -> None:
     facts = explained(capsys, "googlenet", "--input-size", "32", "--batch-size", "2")
     assert (facts["model"], facts["family"], facts["year"]) == ("googlenet", "GoogLeNet", 2014)
@@ -115,6 +125,7 @@ def test_images_classes_and_options(capsys: Capture) -> None:
     assert layers[-1]["receptive_field"] == {"start": [0, 0], "size": [32, 32], "stride": [0, 0], "everything": True}
 
 
+@pytest.mark.usefixtures("no_memory")
 def test_an_option_may_be_true_or_false(capsys: Capture) -> None:
     # R-C4
     argv = ("googlenet", "--input-size", "64", "--batch-size", "1", "--options", "auxiliary")

@@ -4,6 +4,7 @@ After Adebayo, Gilmer, Muelly, Goodfellow, Hardt, Kim, Sanity checks for salienc
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import get_args
 
 import pytest
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 
 from convscope.catalog import MODELS
 from convscope.errors import UserError
-from convscope.interpret import Method, explain, record
+from convscope.interpret import Method, explain, gradcam, record
 from convscope.models import build_model
 from convscope.models.layers import Classifier, named
 from convscope.models.tracing import Trace
@@ -123,8 +124,11 @@ def test_another_class_has_another_map(
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_network(name: str, small: Callable[..., tuple[Classifier, Tensor]]) -> None:
+def test_every_network(
+    name: str, small: Callable[..., tuple[Classifier, Tensor]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     model, images = small(name)
+    monkeypatch.setattr(gradcam, "default_layer", cache(gradcam.default_layer))  # the table of layers takes a second
     for method in METHODS:
         if name == "linear" and "cam" in method:
             with pytest.raises(UserError, match="no layer of this network has maps"):
