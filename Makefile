@@ -5,7 +5,8 @@
 # make notebooks  the book's chapters as notebooks in build/notebooks
 # make lint     format, lint, types, import rules
 # make fuzz     read damaged and hostile files for a while: make fuzz SECONDS=3600
-# make bench    measure speed against the textbook loops, memory against its estimates, and all that serves (an hour)
+# make bench    measure speed against the textbook loops and the machine's peak, memory against its estimates, and all
+#               that serves (an hour and a half)
 
 PYTHON ?= python3
 VENV := .venv
@@ -46,7 +47,9 @@ fuzz: install-test
 	$(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS)
 
 bench: install-test
+	$(BIN)/python benchmarks/peak.py
 	$(BIN)/python benchmarks/epoch.py
+	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/vgg11.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/augmentation.py

@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 from convscope.catalog import DATA, data_entry
 from convscope.data import Batches, Preprocessing, fetch, load_photos
 from convscope.data.photos import Photos
+from convscope.kernels import build
 from convscope.training.environment import environment
 from figures import HERE, Figure, describe, print_figures, write_figures
 from textbook import normalise, to_tensor
@@ -88,6 +89,7 @@ def measure(data: str, size: int, epochs: int, cache: Path) -> list[Figure]:
         splits = photos.splits(data)
         seconds.append(time.perf_counter() - started)
     preprocessing = Preprocessing.for_training(splits.train, resize="crop")
+    build.load()  # as a training does
 
     dataset = ImageFolder(photos, size, preprocessing.mean, preprocessing.std)
 

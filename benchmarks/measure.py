@@ -20,7 +20,15 @@ import textbook
 from convscope.config import Config
 from convscope.data import Augmentation, Batches, Preprocessing, load_splits, load_train_test
 from convscope.experiment import train
+from convscope.experiment.session import Session
+from convscope.kernels import build
+from convscope.kernels.acceleration import accelerate
+from convscope.training.averaging import NoAverage
 from convscope.training.environment import environment
+from convscope.training.loop import train_epoch
+from convscope.training.loss import CrossEntropy
+from convscope.training.state import TrainState
+from convscope.training.stopping import EarlyStopping
 
 BATCH_SIZE = 128
 LR = 1e-3
@@ -37,7 +45,7 @@ def textbook_epoch(data: str, seed: int, same_module: bool) -> dict[str, float]:
     }
 
 
-def convscope_epoch(data: str, seed: int, precision: str) -> dict[str, float]:
+def convscope_epoch(data: str, seed: int, precision: str, *, kernels: bool = True) -> dict[str, float]:
     """One epoch as `convscope train` runs it; its memory includes validation, test, pictures and files."""
     config = Config(
         data=data,
@@ -50,6 +58,7 @@ def convscope_epoch(data: str, seed: int, precision: str) -> dict[str, float]:
         seed=seed,
         device="cpu",
         precision=precision,  # type: ignore[arg-type]
+        kernels=kernels,
     )
     with tempfile.TemporaryDirectory() as directory:
         (row,) = train(config, runs_dir=Path(directory)).history()
@@ -60,8 +69,24 @@ def convscope_epoch(data: str, seed: int, precision: str) -> dict[str, float]:
     }
 
 
+def step_speed(session: Session, *, steps: int, warm_up: int = 1) -> float:
+    """Images per second of the loop that `convscope train` runs, over some steps after others that warm up."""
+    model, optimizer, schedule, runtime = session.model, session.optimizer, session.schedule, session.runtime
+    if session.config.kernels:
+        accelerate(model)
+    state = TrainState(model, optimizer, schedule, runtime, NoAverage(model), EarlyStopping())
+    training = train_epoch(state, session.train, CrossEntropy())
+    for _ in range(warm_up):
+        next(training)
+    started = time.perf_counter()
+    for _ in range(steps):
+        next(training)
+    return steps * session.config.batch_size / (time.perf_counter() - started)
+
+
 def loading_times(data: str, seed: int) -> dict[str, float]:
     """Microseconds that an image takes on its way to the network, in batches, by what is done to it there."""
+    build.load()  # as a training does
     train_set = load_splits(data).train
     kinds = {
         "no augmentation": None,
@@ -102,7 +127,9 @@ MEASUREMENTS: dict[str, Callable[[str, int], dict[str, Any]]] = {
     "textbook": lambda data, seed: textbook_epoch(data, seed, same_module=False),
     "textbook-same-module": lambda data, seed: textbook_epoch(data, seed, same_module=True),
     "float32": lambda data, seed: convscope_epoch(data, seed, "float32"),
+    "float32-without-kernels": lambda data, seed: convscope_epoch(data, seed, "float32", kernels=False),
     "default": lambda data, seed: convscope_epoch(data, seed, "auto"),
+    "default-without-kernels": lambda data, seed: convscope_epoch(data, seed, "auto", kernels=False),
     "loading": loading_times,
     "load": load_time,
     "environment": lambda data, seed: environment(),

@@ -28,7 +28,7 @@ from convscope.data import load_splits
 from convscope.predict import Predictor
 from convscope.runs import Run
 from convscope.training.environment import environment
-from convscope.training.runtime import cpu_has_bfloat16
+from convscope.training.runtime import cpu_gains_by_bfloat16
 from figures import HERE, Figure, describe, measure, write_figures
 from untrained import DATA, make_run
 
@@ -44,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="one short round, nothing written")
     parser.add_argument("--rounds", type=int, default=3, help="in which all take turns (default: 3)")
-    parser.add_argument("--engine", default="pytorch-bfloat16" if cpu_has_bfloat16() else "pytorch-float32")
+    parser.add_argument("--engine", default="pytorch-bfloat16" if cpu_gains_by_bfloat16() else "pytorch-float32")
     options = parser.parse_args()
     rounds, seconds = (1, 0.5) if options.quick else (options.rounds, 1.5)
     figures: list[Figure] = []

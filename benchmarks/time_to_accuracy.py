@@ -1,5 +1,6 @@
 """Seconds of training to an accuracy, as the records on CIFAR-10 are taken; into results/time_to_accuracy.csv.
 
+    python benchmarks/time_to_accuracy.py --target 94 --trainings 5 --recipe fashion-mnist-best
     python benchmarks/time_to_accuracy.py --target 94 --trainings 5 --recipe cifar10-best --device cuda --compile
     python benchmarks/time_to_accuracy.py --target 75 --data fashion-mnist-mini --model simplenet --epochs 3 --threads 1
 
@@ -10,6 +11,9 @@ the images and sending them to the device, building and compiling the network, c
 goes before each training to have all that done, and is then forgotten. The accuracy is that on the test images, by the
 last weights or their average, once, with no image looked at twice. A line gives mean and deviation over trainings with
 different seeds. Where the validation images passed the target earlier, `val_seconds` says when.
+
+Settings are compared with `--choosing`, by their accuracy on the validation images: no test image is looked at, and
+nothing is written.
 """
 
 import argparse
@@ -19,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -36,6 +40,8 @@ from figures import HERE, describe, read_lines, write_lines
 
 RESULTS = HERE / "results" / "time_to_accuracy.csv"
 
+Part = Literal["validation", "test"]
+
 # github.com/KellerJordan/cifar10-airbench: the head of airbench94_muon.py (400 W A100, torch 2.4.1, 200 trainings), and
 # its README. Both train on all 50,000 images, where Convscope holds some out for validation; the first looks at six
 # views of each test image, and counts the time that takes.
@@ -50,7 +56,8 @@ class Training:
     """What one training came to; times in seconds, accuracies as shares."""
 
     seconds: float
-    test_accuracy: float
+    accuracy: float
+    """On the test images, or on the validation images while a setting is being chosen."""
     val_seconds: float | None
     """Until the validation accuracy first passed the target, if it did."""
     parameters: int
@@ -87,25 +94,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None, allow_abbrev=False)
     parser.add_argument("--target", type=float, default=94.0, help="accuracy in percent (default: %(default)s)")
     parser.add_argument("--trainings", type=int, default=3, help="how many, each with a seed (default: %(default)s)")
+    parser.add_argument("--choosing", action="store_true", help="validation images instead of test, nothing written")
     options, flags = parser.parse_known_args()
     flags = flags or ["--recipe", "cifar10-best"]
     settings = parse(Settings, flags, verb="train")
     config = setting(settings)
+    part: Part = "validation" if options.choosing else "test"
     trainings = []
     for seed in range(config.seed, config.seed + options.trainings):
-        trainings.append(train_once(replace(config, seed=seed), options.target / 100, settings.data_dir))
+        trainings.append(train_once(replace(config, seed=seed), options.target / 100, settings.data_dir, part))
         done = trainings[-1]
-        print(f"seed {seed}: {done.test_accuracy:.2%} of the test images after {done.seconds:.2f} s", flush=True)
+        print(f"seed {seed}: {done.accuracy:.2%} of the {part} images after {done.seconds:.2f} s", flush=True)
     line = result(" ".join(flags), config, trainings, options.target)
     print(f"{line['test_accuracy']}% (deviation {line['test_deviation']}) in {line['seconds']} s", end="; ")
     print(f"{line['reached']} of {len(trainings)} trainings reached {options.target:g}%")
+    if options.choosing:
+        return
     if config.data == "cifar10":
         print("published:", *PUBLISHED, sep="\n  ")
     write(line)
 
 
-def train_once(config: Config, target: float, data_dir: Path | None = None) -> Training:
-    """Train, after an epoch that is forgotten, and test."""
+def train_once(config: Config, target: float, data_dir: Path | None = None, part: Part = "test") -> Training:
+    """Train, after an epoch that is forgotten, and evaluate on the images of one part."""
     session = Session.prepare(config, data_dir=data_dir)
     first = copy.deepcopy((session.model.state_dict(), session.schedule.state_dict()))
     fit_session(replace(session, config=replace(config, epochs=1)), None, NoCheckpoints())
@@ -115,14 +126,15 @@ def train_once(config: Config, target: float, data_dir: Path | None = None) -> T
 
     last, clock = Last(), Clock(session.train.samples)
     fit_session(session, None, last, [clock])
-    test = Batches(
-        session.splits.test,
+    image_set = session.splits.test if part == "test" else session.splits.val
+    batches = Batches(
+        image_set,
         session.preprocessing,
         batch_size=images_at_once(config),
         device=session.runtime.device,
-        streamed=must_stream(session.splits.test, session.runtime.device),
+        streamed=must_stream(image_set, session.runtime.device),
     )
-    _, accuracy = evaluate(last.model, test, session.runtime)
+    _, accuracy = evaluate(last.model, batches, session.runtime)
     passed = next((seconds for seconds, val_accuracy in clock.epochs if val_accuracy >= target), None)
     return Training(clock.epochs[-1][0], accuracy, passed, session.parameters)
 
@@ -130,7 +142,7 @@ def train_once(config: Config, target: float, data_dir: Path | None = None) -> T
 def result(flags: str, config: Config, trainings: Sequence[Training], target: float) -> dict[str, Any]:
     """The line of one setting: accuracies in %, times in seconds, and the machine."""
     facts = environment()
-    accuracies = [100 * training.test_accuracy for training in trainings]
+    accuracies = [100 * training.accuracy for training in trainings]
     seconds = [training.seconds for training in trainings]
     val_seconds = [training.val_seconds for training in trainings if training.val_seconds is not None]
     device = facts["device"]["auto"] if config.device == "auto" else config.device

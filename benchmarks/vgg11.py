@@ -20,14 +20,9 @@ import textbook
 from convscope.config import Config
 from convscope.data import channel_statistics, load_splits
 from convscope.experiment.session import Session
-from convscope.training.averaging import NoAverage
 from convscope.training.environment import environment
-from convscope.training.loop import train_epoch
-from convscope.training.loss import CrossEntropy
-from convscope.training.state import TrainState
-from convscope.training.stopping import EarlyStopping
 from figures import HERE, Figure, describe, measure, print_figures, write_figures
-from measure import peak_mib
+from measure import peak_mib, step_speed
 
 ENGINES = ("textbook", "float32", "default")
 RESULTS = HERE / "results" / "vgg11.csv"
@@ -89,15 +84,7 @@ def convscope_speed(data: str, precision: str, *, batch_size: int, steps: int, w
         device="cpu",
         precision=precision,  # type: ignore[arg-type]
     )
-    session = Session.prepare(config)
-    model, optimizer, schedule, runtime = session.model, session.optimizer, session.schedule, session.runtime
-    state = TrainState(model, optimizer, schedule, runtime, NoAverage(model), EarlyStopping())
-    training = train_epoch(state, session.train, CrossEntropy())
-    next(training)
-    started = time.perf_counter()
-    for _ in range(steps):
-        next(training)
-    return steps * batch_size / (time.perf_counter() - started)
+    return step_speed(Session.prepare(config), steps=steps)
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from PIL import Image
 from convscope.catalog import WEIGHTS
 from convscope.config import Config, Option
 from convscope.data import ImageSet, Preprocessing, Splits, load_splits, load_train_test, stratified_split, write_idx
+from convscope.kernels import build
 from convscope.metrics import classification_report
 from convscope.models import build_model
 from convscope.runs import Run, create_run
@@ -36,6 +37,18 @@ settings.load_profile("convscope")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
+
+
+# What is computed with AMX is tested where there is none, too.
+CAPABILITIES = torch.cpu.get_capabilities()
+if CAPABILITIES.get("avx512_bf16", False) and not CAPABILITIES.get("amx_bf16", False):
+    os.environ["CONVSCOPE_SOFTWARE_TILES"] = "1"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Build the kernels before there are several processes and clocks that run."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        build.load()
 
 
 @pytest.hookimpl(wrapper=True)

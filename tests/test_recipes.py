@@ -84,6 +84,7 @@ configs = st.builds(
     device=texts,
     precision=st.sampled_from(["auto", "float32", "bfloat16", "float16"]),
     compile=st.booleans(),
+    kernels=st.booleans(),
     sync_batch_norm=st.booleans(),
     threads=st.none() | st.integers(1, 4096),
     checkpoint_every=st.none() | positive,

@@ -125,11 +125,14 @@ class Config:
     device: str = "auto"
     """auto (cuda, else mps, else cpu), or a device such as cuda:1."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Arithmetic of the network; auto takes bfloat16 where the device has instructions for it. On NVIDIA GPUs float32
+    """Arithmetic of the network; auto takes bfloat16 where the device is faster in it. On NVIDIA GPUs float32
     multiplies in TF32, with 10 bits of fraction, as PyTorch's convolutions do by default."""
     compile: bool = False
     """Compile the network with torch.compile, on a GPU with CUDA graphs: it then waits minutes before the first step
     to take each faster. Needs a C++ compiler."""
+    kernels: bool = True
+    """On a CPU, run layers that follow one another as one, by kernels that are built for this machine at first use.
+    Needs the compiler g++; without it, training takes PyTorch's way."""
     threads: int | None = None
     """CPU threads of each process; by default as many as PyTorch finds cores, shared out over the processes."""
     checkpoint_every: float | None = None

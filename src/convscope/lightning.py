@@ -26,6 +26,7 @@ from convscope.config import Config
 from convscope.data import Batches
 from convscope.errors import UserError
 from convscope.experiment.session import Session
+from convscope.kernels.acceleration import accelerate
 from convscope.models.layers import WithAuxiliary
 from convscope.runs import Run, create_run, start_time
 from convscope.training.averaging import Averaging, NoAverage, build_averaging
@@ -144,6 +145,9 @@ class ClassifierModule(LightningModule):
         self._averaging = build_averaging(self.model, decay=config.ema)
         if config.compile:
             compile_network(self.model, self.device, in_parts=self.trainer.accumulate_grad_batches > 1)
+        elif config.kernels and self.device.type == "cpu":
+            accelerate(self.model)
+            accelerate(self._averaging.model)
 
     def on_train_start(self) -> None:
         """Dropout draws from PyTorch's own generator."""

@@ -32,7 +32,7 @@ def test_the_epoch_that_goes_before_leaves_no_trace(benchmark: ModuleType, fashi
     session, last = Session.prepare(config), benchmark.Last()
     fit_session(session, None, last)
     test = Batches(session.splits.test, session.preprocessing, batch_size=128)
-    assert measured.test_accuracy == evaluate(last.model, test, session.runtime)[1]
+    assert measured.accuracy == evaluate(last.model, test, session.runtime)[1]
     assert (last.model is session.model) == (ema == 0)
     assert 0 < measured.val_seconds <= measured.seconds
     assert measured.parameters == 7850
@@ -67,3 +67,21 @@ def test_a_line_for_each_setting(
     lines = run("--trainings", "1", "--epochs", "1")
     assert [line["setting"].split()[-1] for line in lines] == ["2", "1"]
     assert len(run("--trainings", "1", "--epochs", "1")) == 2
+
+
+def test_choosing_looks_at_no_test_image(
+    benchmark: ModuleType, fashion_slice: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluated: list[int] = []
+    evaluate = benchmark.evaluate
+    monkeypatch.setattr(
+        benchmark,
+        "evaluate",
+        lambda model, batches, runtime: evaluated.append(batches.samples) or evaluate(model, batches, runtime),
+    )
+    monkeypatch.setattr(benchmark, "write", lambda line: pytest.fail("nothing is to be written"))
+    flags = ["--data", str(fashion_slice), "--model", "linear", "--epochs", "1", "--trainings", "1", "--device", "cpu"]
+    monkeypatch.setattr(sys, "argv", ["time_to_accuracy.py", "--choosing", *flags])
+    benchmark.main()
+    assert evaluated == [60]
+    assert "of the validation images after" in capsys.readouterr().out

@@ -32,6 +32,29 @@ def test_table(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert any("convscope data fetch mnist" in line for line in rows)
 
 
+@pytest.mark.parametrize(
+    ("kernels", "words"),
+    [
+        ({"obstacle": "no compiler here", "built": False, "amx": None}, "off: no compiler here"),
+        ({"obstacle": None, "built": False, "amx": None}, "built at the first training"),
+        ({"obstacle": None, "built": True, "amx": True}, "on, with AMX"),
+        ({"obstacle": None, "built": True, "amx": False}, "on, without AMX"),
+    ],
+)
+def test_compiled_kernels(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    kernels: dict[str, Any],
+    words: str,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setattr("convscope.doctor.environment.kernels", lambda: kernels)
+    doctor.main(["--data-dir", str(tmp_path)])
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("compiled kernels"))
+    assert row.removeprefix("compiled kernels").strip() == words
+
+
 def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert doctor.main(["--json", "--data-dir", str(tmp_path)]) == 0
     facts = json.loads(capsys.readouterr().out)

@@ -181,6 +181,7 @@ def test_every_flag_reaches_the_setting(command: Command, fashion_slice: Path) -
         "seed": 7,
         "device": "cpu",
         "precision": "float32",
+        "kernels": False,
         "threads": 1,
         "dropout": 0.2,
         "checkpoint_every": 0.001,
@@ -188,7 +189,10 @@ def test_every_flag_reaches_the_setting(command: Command, fashion_slice: Path) -
     }
     words: list[object] = []
     for name, value in flags.items():
-        words += [f"--{name.replace('_', '-')}"] if value is True else [f"--{name.replace('_', '-')}", value]
+        flag = name.replace("_", "-")
+        words += (
+            {True: [f"--{flag}"], False: [f"--no-{flag}"]}[value] if isinstance(value, bool) else [f"--{flag}", value]
+        )
     done = command("train", fashion_slice, "tinyvgg_bn", *words, "--model-options", "hidden", 8, "--name", "all")
     assert done.status == 0, done.err
     written = yaml.safe_load(Path("runs/all/config.yaml").read_text(encoding="utf-8"))

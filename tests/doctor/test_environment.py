@@ -11,6 +11,7 @@ import torch
 from convscope.catalog import DATA
 from convscope.doctor import environment as doctor
 from convscope.doctor.environment import examine
+from convscope.kernels import build
 from convscope.training import runtime
 
 
@@ -27,6 +28,15 @@ def test_facts_are_json_and_complete(tmp_path: Path) -> None:
 def test_what_compiling_lacks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "obstacle", lambda device: f"no compiler for {device}")
     assert examine(tmp_path)["compile"] == "no compiler for cpu"
+
+
+def test_compiled_kernels_are_not_built_by_looking(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "obstacle", lambda: None)
+    monkeypatch.setattr(build, "is_built", lambda: False)
+    monkeypatch.setattr(build, "load", lambda: pytest.fail("it was built"))
+    assert doctor.kernels() == {"obstacle": None, "built": False, "amx": None}
+    monkeypatch.setattr(build, "obstacle", lambda: "no compiler")
+    assert doctor.kernels() == {"obstacle": "no compiler", "built": False, "amx": None}
 
 
 def test_missing_data_is_named_with_the_command_that_brings_it(tmp_path: Path) -> None:
@@ -62,12 +72,12 @@ def idx_files() -> Callable[[Path], None]:
 
 
 def test_precision_follows_the_instructions_of_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "cpu_has_bfloat16", lambda: True)
-    assert doctor.precision("cpu") == {"auto": "bfloat16", "why": "this CPU has instructions for it"}
-    monkeypatch.setattr(runtime, "cpu_has_bfloat16", lambda: False)
+    monkeypatch.setattr(runtime, "cpu_gains_by_bfloat16", lambda: True)
+    assert doctor.precision("cpu") == {"auto": "bfloat16", "why": "this CPU is faster in it"}
+    monkeypatch.setattr(runtime, "cpu_gains_by_bfloat16", lambda: False)
     answer = doctor.precision("cpu")
     assert answer["auto"] == "float32"
-    assert "no bfloat16 instructions" in answer["why"]
+    assert "no faster in bfloat16" in answer["why"]
 
 
 def test_missing_libraries_are_named() -> None:

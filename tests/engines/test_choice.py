@@ -42,10 +42,10 @@ def test_without_the_extra_pytorch_alone(finished: Finished, monkeypatch: pytest
 
 
 def test_a_cpu_without_bfloat16(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convscope.training.runtime.cpu_has_bfloat16", lambda: False)
+    monkeypatch.setattr("convscope.training.runtime.cpu_gains_by_bfloat16", lambda: False)
     obstacles = present(CPU)
     assert {name for name, reason in obstacles.items() if reason} == {"pytorch-bfloat16", "openvino-bfloat16"}
-    with pytest.raises(UserError, match="no instructions for bfloat16"):
+    with pytest.raises(UserError, match="not faster in bfloat16"):
         open_engine("pytorch-bfloat16", finished, CPU)
 
 

@@ -28,11 +28,19 @@ def test_missing_device_is_named_with_the_remedy(name: str) -> None:
         choose_device(name)
 
 
-@pytest.mark.parametrize(("capability", "expected"), [("amx_bf16", torch.bfloat16), ("avx2", torch.float32)])
-def test_auto_precision_is_bfloat16_only_where_the_cpu_has_it(
-    capability: str, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": True, "cpu_name": "Intel Xeon"}, torch.bfloat16),
+        ({"avx512_bf16": True, "cpu_name": "Intel Xeon"}, torch.float32),
+        ({"avx512_bf16": True, "cpu_name": "AMD EPYC"}, torch.bfloat16),
+        ({"avx2": True}, torch.float32),
+    ],
+)
+def test_auto_precision_is_bfloat16_only_where_the_cpu_gains_by_it(
+    capabilities: dict[str, object], expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True})
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     assert choose_precision("auto", torch.device("cpu")) == expected
     assert choose_precision("float32", torch.device("cpu")) == torch.float32
     assert choose_precision("auto", torch.device("mps")) == torch.float32

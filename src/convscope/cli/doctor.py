@@ -158,6 +158,7 @@ def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"cuda:{index}", name
     yield "precision", f"{facts['precision']['auto']}: {facts['precision']['why']}"
     yield "compiling", f"not possible: {facts['compile']}" if facts["compile"] else "possible"
+    yield "compiled kernels", _kernels(facts["kernels"])
     yield "CPU", cpu["model"] or "unknown"
     yield "CPU features", ", ".join(cpu["features"]) or "none that matter here"
     quota = "" if cpu["quota"] is None else f", of which the container grants {cpu['quota']:g}"
@@ -167,3 +168,11 @@ def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "data directory", data["directory"]
     for name, place in data["sets"].items():
         yield name, place or "not here"
+
+
+def _kernels(kernels: dict[str, Any]) -> str:
+    if kernels["obstacle"] is not None:
+        return f"off: {kernels['obstacle']}"
+    if not kernels["built"]:
+        return "built at the first training"
+    return f"on, {'with' if kernels['amx'] else 'without'} AMX"

@@ -49,7 +49,7 @@ class Explain:
     micro_batch: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """Images that go through the network at a time; the whole batch if not given."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Arithmetic of that training; auto takes bfloat16 where this CPU has instructions for it."""
+    """Arithmetic of that training; auto takes bfloat16 where this CPU is faster in it."""
     optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
     """What it turns gradients into steps with."""
     json: bool = False

@@ -90,6 +90,8 @@ class Progress:
                 f"at rest: {', '.join(plan.resting)}, so that {plan.parameters - plan.resting_parameters:,} parameters "
                 f"learn{thaw}"
             )
+        if plan.no_kernels:
+            self._console.print(f"without compiled kernels, which would be faster: {plan.no_kernels}")
         if plan.resumed:
             self._console.print(f"resuming in epoch {plan.first_epoch}")
         self._row(COLUMNS)

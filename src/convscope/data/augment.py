@@ -21,6 +21,20 @@ from convscope.errors import UserError
 _WIDEST = 4 / 3  # width of a random crop over its height, or the other way round: arXiv 1409.4842, §6
 
 
+@dataclass(frozen=True)
+class Moves:
+    """What was drawn for each of N images; None where nothing of the kind is to happen."""
+
+    mirrored: Tensor | None
+    """bool (N,): whether left and right change places."""
+    offsets: Tensor | None
+    """int64 (N, 2): pixels down and to the right."""
+    degrees: Tensor | None
+    """float (N,): a turn anticlockwise."""
+    centres: Tensor | None
+    """int64 (N, 2): row and column in the middle of the square that is blotted out."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
     """What may happen to a training image; by default nothing does.
@@ -131,24 +145,37 @@ class Augmentation:
         Returns:
             a tensor like `images`; `images` itself when there is nothing to do.
         """
-        part = part or Part.all(len(images))
-        count, rows = part.size, part.rows
-        if self.flip:
-            chosen = torch.rand(count, generator=generator)[rows] < 0.5
-            images = flip(images, chosen)
-        if self.rotation or self.shift:
-            offsets = torch.randint(-self.shift, self.shift + 1, (count, 2), generator=generator)[rows]
-            if self.rotation:
-                degrees = (2 * torch.rand(count, generator=generator)[rows] - 1) * self.rotation
-                images = rotate_and_shift(images, degrees, offsets, fill)
-            else:
-                images = shift(images, offsets, self.shift, fill)
-        if self.cutout:
-            height, width = images.shape[-2:]
-            down = torch.randint(height, (count,), generator=generator)[rows]
-            right = torch.randint(width, (count,), generator=generator)[rows]
+        moves = self.draw(images.shape[-2:], generator, part=part or Part.all(len(images)))
+        if moves.mirrored is not None:
+            images = flip(images, moves.mirrored)
+        if moves.degrees is not None and moves.offsets is not None:
+            images = rotate_and_shift(images, moves.degrees, moves.offsets, fill)
+        elif moves.offsets is not None:
+            images = shift(images, moves.offsets, self.shift, fill)
+        if moves.centres is not None:
+            down, right = moves.centres.unbind(1)
             images = cut_out(images, down, right, self.cutout)
         return images
+
+    def draw(self, size: Sequence[int], generator: torch.Generator, *, part: Part) -> Moves:
+        """What the call is to do to images of this height and width.
+
+        Args:
+            size: height and width.
+            generator: on the CPU; decides everything.
+            part: which images of a batch these are.
+        """
+        count, rows = part.size, part.rows
+        mirrored = offsets = degrees = centres = None
+        if self.flip:
+            mirrored = torch.rand(count, generator=generator)[rows] < 0.5
+        if self.rotation or self.shift:
+            offsets = torch.randint(-self.shift, self.shift + 1, (count, 2), generator=generator)[rows]
+        if self.rotation:
+            degrees = (2 * torch.rand(count, generator=generator)[rows] - 1) * self.rotation
+        if self.cutout:
+            centres = torch.stack([torch.randint(side, (count,), generator=generator) for side in size], dim=1)[rows]
+        return Moves(mirrored, offsets, degrees, centres)
 
     def mix(
         self, images: Tensor, labels: Tensor, num_classes: int, generator: torch.Generator

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from convscope.data.augment import Augmentation
 from convscope.data.imageset import ImageSet
+from convscope.data.onepass import OnePass
 from convscope.data.preprocessing import Preprocessing
 from convscope.data.sharing import ALL, Part, Share
 from convscope.data.streaming import BLOCK_BYTES, GROUP_BYTES, block_order, read_ahead
@@ -104,9 +105,18 @@ class Batches:
         # Where the images are on the device, so is their order, all of it at once.
         order = order if self.streamed else send(order, device)
         mine = torch.split(order, [len(part.rows) for part in parts])[start:]
-        steps = zip(mine, parts[start:], self._pixels(mine), strict=True)
-        for step, (chosen, part, pixels) in enumerate(steps, start):
-            yield self._prepare(send(pixels, device), self.labels[send(chosen, device)], part, epoch, step)
+        augmentation = self.augmentation or Augmentation()
+        one_pass = None if self.streamed else OnePass.of(self.image_set, self.preprocessing, augmentation)
+        # It gathers the pixels itself.
+        sources, prepare = (self._pixels(mine), self._prepare) if one_pass is None else (mine, one_pass)
+        for step, (chosen, part, source) in enumerate(zip(mine, parts[start:], sources, strict=True), start):
+            generator = torch.Generator()
+            if self.shuffle_seed is not None:
+                generator.manual_seed(derive_seed(self.shuffle_seed, epoch, step))
+            images, labels = prepare(source, generator, part), self.labels[send(chosen, device)]
+            images, labels = augmentation.mix(images, labels, len(self.image_set.classes), generator)
+            images, labels = images[self._neighbours :], labels[self._neighbours :]
+            yield images.contiguous(memory_format=torch.channels_last), labels
 
     def _order(self, epoch: int) -> Tensor:
         """int64 (N,): the epoch's order of the images; of a set to evaluate those of this process."""
@@ -136,19 +146,12 @@ class Batches:
             return read_ahead(self.image_set, batches, block=self._block, group=self._group, pinned=pinned)
         return map(self.image_set.take, batches)
 
-    def _prepare(self, images: Tensor, labels: Tensor, part: Part, epoch: int, step: int) -> tuple[Tensor, Tensor]:
-        """Augment and normalise a batch, or this process's part of it."""
-        if self.augmentation is None or self.shuffle_seed is None:
-            images = self.preprocessing(images)
-        else:
-            generator = torch.Generator().manual_seed(derive_seed(self.shuffle_seed, epoch, step))
-            images = self.augmentation.crop(images, self.preprocessing.size, generator, part=part)
-            images = self.augmentation.recolour(images, generator, part=part)
-            black = self.preprocessing.black
-            images = self.augmentation(self.preprocessing(images), generator, fill=black, part=part)
-            images, labels = self.augmentation.mix(images, labels, len(self.image_set.classes), generator)
-            images, labels = images[self._neighbours :], labels[self._neighbours :]
-        return images.contiguous(memory_format=torch.channels_last), labels
+    def _prepare(self, pixels: Tensor, generator: torch.Generator, part: Part) -> Tensor:
+        """Augment and normalise a batch, or this process's part of it: uint8 (B, C, H, W) to float32."""
+        augmentation, preprocessing = self.augmentation or Augmentation(), self.preprocessing
+        images = augmentation.crop(send(pixels, self.labels.device), preprocessing.size, generator, part=part)
+        images = augmentation.recolour(images, generator, part=part)
+        return augmentation(preprocessing(images), generator, fill=preprocessing.black, part=part)
 
 
 def derive_seed(seed: int, *parts: int) -> int:

@@ -59,16 +59,18 @@ class ImageSet:
         channels, height, width = self.images.shape[1:]
         return channels, height, width
 
+    def places(self, indices: Tensor) -> Tensor:
+        """Where in `images` the images at `indices` are, both int64 (B,)."""
+        return indices if self.rows is None else self.rows[indices]
+
     def take(self, indices: Tensor) -> Tensor:
         """The pixels of the images at `indices`, int64 (B,) counted in this set: uint8 (B, C, H, W)."""
         # index_select copies whole images; indexing with [] goes pixel by pixel and takes several times as long.
-        rows = indices if self.rows is None else self.rows[indices]
-        return self.images.index_select(0, rows.to(self.images.device))
+        return self.images.index_select(0, self.places(indices).to(self.images.device))
 
     def select(self, indices: Tensor) -> "ImageSet":
         """The set of the images at `indices`, int64 (B,), in that order; no pixel is copied."""
-        rows = indices if self.rows is None else self.rows[indices]
-        return ImageSet(self.images, self.labels[indices], self.classes, rows)
+        return ImageSet(self.images, self.labels[indices], self.classes, self.places(indices))
 
     def pieces(self, size: int) -> Iterator[Tensor]:
         """All images in order, `size` at a time: uint8 (at most size, C, H, W)."""

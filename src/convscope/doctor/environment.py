@@ -11,6 +11,7 @@ import torch
 from convscope.catalog import DATA
 from convscope.data.sources import locate
 from convscope.downloads import data_directory
+from convscope.kernels import build
 from convscope.training.compiled import obstacle
 from convscope.training.environment import EXTRAS, environment, version
 from convscope.training.runtime import choose_precision
@@ -27,8 +28,8 @@ def examine(data_dir: Path | None = None) -> dict[str, Any]:
     """The machine's facts (see `training.environment`) and what follows from them, as JSON types.
 
     Adds `extras` (versions of the libraries that single verbs need), `precision` (`auto` and `why`), `compile` (what
-    stands in the way of compiling networks, or None), `data` (`directory`, and `sets`: name -> folder or None) and
-    `advice`: a sentence for each thing that is missing or in the way, with its remedy.
+    stands in the way of compiling networks, or None), `kernels` (see there), `data` (`directory`, and `sets`: name ->
+    folder or None) and `advice`: a sentence for each thing that is missing or in the way, with its remedy.
     """
     facts = environment()
     directory = data_directory(data_dir)
@@ -38,6 +39,7 @@ def examine(data_dir: Path | None = None) -> dict[str, Any]:
         "extras": {name: found for versions in extras.values() for name, found in versions.items()},
         "precision": precision(facts["device"]["auto"]),
         "compile": obstacle(torch.device(facts["device"]["auto"])),
+        "kernels": kernels(),
         "data": {
             "directory": str(directory),
             "sets": {name: str(place) if place else None for name, place in places.items()},
@@ -56,12 +58,22 @@ def precision(device: str) -> dict[str, str]:
     """The arithmetic that `--precision auto` takes on a device, and why."""
     chosen = choose_precision("auto", torch.device(device))
     if chosen == torch.bfloat16:
-        why = f"this {'CPU' if device == 'cpu' else 'GPU'} has instructions for it"
+        why = f"this {'CPU' if device == 'cpu' else 'GPU'} is faster in it"
     elif device == "cpu":
-        why = "this CPU has no bfloat16 instructions (AMX or AVX512-BF16), and without them bfloat16 is slower"
+        why = "this CPU multiplies no faster in bfloat16; those with AMX do"
     else:
         why = "this GPU has no bfloat16 instructions that PyTorch uses"
     return {"auto": str(chosen).removeprefix("torch."), "why": why}
+
+
+def kernels() -> dict[str, Any]:
+    """The compiled kernels: `obstacle` (or None), whether they are `built`, and use `amx` (None where not known)."""
+    built = build.obstacle() is None and build.is_built() and build.load()
+    return {
+        "obstacle": build.obstacle(),
+        "built": built,
+        "amx": torch.ops.convscope.has_amx() if built else None,
+    }
 
 
 def advice_on_libraries(versions: dict[str, str | None]) -> Iterator[str]:

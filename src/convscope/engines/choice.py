@@ -52,7 +52,7 @@ def _obstacle(name: str, device: torch.device) -> str | None:
     if name == REFERENCE:
         return None
     if name.endswith("bfloat16") and choose_precision("auto", device) != torch.bfloat16:
-        return f"would be slow, because this {device.type} has no instructions for bfloat16"
+        return f"would be slow, because this {device.type} is not faster in bfloat16"
     if name not in CONVERTED:
         return None
     if device.type != "cpu":

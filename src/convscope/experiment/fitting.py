@@ -12,8 +12,9 @@ from convscope.config import Config
 from convscope.downloads import Progress
 from convscope.experiment.features import what_to_train
 from convscope.experiment.results import answer
-from convscope.experiment.session import Session, images_at_once
+from convscope.experiment.session import Session, images_at_once, wants_kernels
 from convscope.experiment.stopped import load_stopped
+from convscope.kernels.acceleration import accelerate
 from convscope.training.averaging import build_averaging
 from convscope.training.checkpoint import NoCheckpoints
 from convscope.training.compiled import compile_network
@@ -36,8 +37,12 @@ def fit_session(
     started = time.perf_counter()
     model, train, val = what_to_train(session, interrupted=interrupted, progress=progress)
     seconds = time.perf_counter() - started
+    averaging = build_averaging(model, decay=config.ema)
     if config.compile:
         compile_network(session.model, session.runtime.device, in_parts=config.micro_batch is not None)
+    elif wants_kernels(config, session.runtime):
+        accelerate(session.model)
+        accelerate(averaging.model)  # which is evaluated; without an average it is the same network
     fit(
         model,
         train,
@@ -50,7 +55,7 @@ def fit_session(
         label_smoothing=config.label_smoothing,
         clip_norm=config.clip_norm,
         micro_batch=config.micro_batch,
-        averaging=build_averaging(model, decay=config.ema),
+        averaging=averaging,
         freezing=session.freezing,
         stopping=EarlyStopping(config.patience),
         resume_from=state,

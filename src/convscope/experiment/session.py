@@ -13,6 +13,7 @@ from convscope.config import Config, Option
 from convscope.data import Augmentation, Batches, ImageSet, Preprocessing, Splits, is_photos, load_splits
 from convscope.downloads import Progress
 from convscope.experiment.weights import Source, find_source
+from convscope.kernels import build
 from convscope.models import build_model, check_options
 from convscope.models.layers import Classifier
 from convscope.training.compiled import check_compiler
@@ -44,6 +45,8 @@ class Session:
     val: Batches
     optimizer: optim.Optimizer
     schedule: Schedule
+    no_kernels: str | None
+    """Why the compiled kernels are not to be had, where the setting wants them."""
 
     @classmethod
     def prepare(
@@ -68,11 +71,20 @@ class Session:
                 check_compiler(runtime.device)
         with processes.all_well(), processes.one_first():
             fetched = _fetch(config, data_dir=data_dir, progress=progress, checkpoint=checkpoint)
+            no_kernels = None if not wants_kernels(config, runtime) or build.load(progress) else build.obstacle()
         with processes.all_well():
-            return cls._build(config, runtime, *fetched)
+            return cls._build(config, runtime, *fetched, no_kernels)
 
     @classmethod
-    def _build(cls, config: Config, runtime: Runtime, source: Source, size: int | None, splits: Splits) -> "Session":
+    def _build(
+        cls,
+        config: Config,
+        runtime: Runtime,
+        source: Source,
+        size: int | None,
+        splits: Splits,
+        no_kernels: str | None,
+    ) -> "Session":
         processes = runtime.processes
         preprocessing = source.prepare(splits, config.scaling, size=size)
         network = build_model(
@@ -136,7 +148,20 @@ class Session:
             streamed=streamed,
             share=processes.share,
         )
-        return cls(config, splits, preprocessing, runtime, model, drawn, freezing, train, val, optimizer, schedule)
+        return cls(
+            config,
+            splits,
+            preprocessing,
+            runtime,
+            model,
+            drawn,
+            freezing,
+            train,
+            val,
+            optimizer,
+            schedule,
+            no_kernels,
+        )
 
     @property
     def parameters(self) -> int:
@@ -181,6 +206,11 @@ def _fetch(
         progress=progress,
     )
     return source, size, splits
+
+
+def wants_kernels(config: Config, runtime: Runtime) -> bool:
+    """Whether the network is to run by compiled kernels, where they are to be had."""
+    return config.kernels and not config.compile and runtime.device.type == "cpu"
 
 
 def must_stream(image_set: ImageSet, device: torch.device) -> bool:

@@ -53,6 +53,8 @@ class Plan:
     """How many parameters these have."""
     processes: int = 1
     """That train together, each with `threads` threads."""
+    no_kernels: str | None = None
+    """Why the compiled kernels are not to be had, where the setting wants them."""
 
     @property
     def train_images(self) -> int:
@@ -146,6 +148,7 @@ def _train(
         resting_parameters=sum(
             parameter.numel() for stage in session.freezing.stages.values() for parameter in stage.parameters()
         ),
+        no_kernels=session.no_kernels,
     )
     run.write_metrics({"status": "running"})
     run.write_json("data.json", data_facts(session.splits, session.preprocessing))

@@ -24,7 +24,8 @@ _OTHER_IMAGES = "trials that are judged on different images cannot be compared"
 _NO_OUTCOME = "it is about the machine, not about what is learnt"
 _NEVER = {
     **dict.fromkeys(("data", "val_share", "test_share", "split_seed"), _OTHER_IMAGES),
-    **dict.fromkeys(("device", "compile", "threads", "sync_batch_norm", "checkpoint_every", "snapshots"), _NO_OUTCOME),
+    **dict.fromkeys(("device", "compile", "kernels", "threads", "sync_batch_norm"), _NO_OUTCOME),
+    **dict.fromkeys(("checkpoint_every", "snapshots"), _NO_OUTCOME),
     "seed": "the best of several seeds is luck, not a better setting",
 }
 """Fields that no search varies, and why."""

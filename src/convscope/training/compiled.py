@@ -22,6 +22,7 @@ import torch
 from torch import nn
 
 from convscope.errors import UserError
+from convscope.kernels.acceleration import is_accelerated, observing
 
 
 def obstacle(device: torch.device) -> str | None:
@@ -71,7 +72,12 @@ def compile_network(model: nn.Module, device: torch.device, *, in_parts: bool) -
 
 
 def uncompiled(model: nn.Module) -> AbstractContextManager[None]:
-    """Within it `model` runs operation after operation and calls its hooks, compiled or not."""
+    """Within it `model` runs operation after operation and calls its hooks.
+
+    An accelerated one does so besides running as ever, so that its results keep their bits.
+    """
+    if is_accelerated(model):
+        return observing(model)
     # Asking for it loads the compiler, which takes seconds.
     return nullcontext() if model._compiled_call_impl is None else _nothing_compiled()
 

@@ -113,10 +113,11 @@ def zero_a_layer(session: Session) -> None:
 def leave_pixels_as_they_are(session: Session) -> None:
     for batches in (session.train, session.val):
 
-        def bytes_as_floats(images: Tensor, labels: Tensor, *which: object) -> tuple[Tensor, Tensor]:
-            return nn.functional.interpolate(images.float(), session.preprocessing.size), labels
+        def bytes_as_floats(images: Tensor, *random: object) -> Tensor:
+            return nn.functional.interpolate(images.float(), session.preprocessing.size)
 
         batches._prepare = bytes_as_floats  # type: ignore[method-assign]
+        batches.preprocessing = replace(batches.preprocessing, size=1)  # which no kernel can do
 
 
 def shuffle_labels(session: Session) -> None:

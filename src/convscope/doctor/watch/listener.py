@@ -3,7 +3,7 @@
 import math
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -31,6 +31,7 @@ from convscope.doctor.watch.separation import class_difference
 from convscope.errors import UserError
 from convscope.experiment import Plan
 from convscope.experiment.session import Session
+from convscope.training.compiled import uncompiled
 from convscope.training.state import BatchRecord, EpochRecord
 
 EVERY = 50
@@ -86,7 +87,7 @@ class Watch:
         self._measures: list[Measures] = []
         rows: list[dict[str, Any]] = [*plan.run.history()] if plan.resumed else []
         self._history = [EpochRecord(**row) for row in rows]
-        self._handles: list[RemovableHandle] = []
+        self._evaluation = ExitStack()
         self._in_training: dict[str, None] = {}
         self._class_difference: float | None = None
         self.alarms: list[Alarm] = []
@@ -119,8 +120,7 @@ class Watch:
 
     def on_epoch(self, record: EpochRecord) -> None:
         """Take note of the epoch, and look at all there is."""
-        for handle in self._handles:
-            handle.remove()
+        self._evaluation.close()
         self._history.append(record)
         self._look(record.epoch, 0)
 
@@ -185,18 +185,22 @@ class Watch:
         self._say(f"{_when(evidence)}: {text}")
 
     def _watch_evaluation(self, model: nn.Module) -> None:
-        """Look until the epoch is over, which ends with an evaluation, for layers that take it for training.
+        """Look at the first batch of the evaluation that ends the epoch for layers that take it for training.
 
         A compiled network is not watched so: its hooks would be compiled too, and stay.
         """
+        handles: dict[str, RemovableHandle] = {}
 
         def note(name: str, module: nn.Module, inputs: object) -> None:
+            handles[name].remove()
             if module.training:
                 self._in_training[name] = None
 
+        self._evaluation.enter_context(uncompiled(model))
         for name, module in model.named_modules():
             if isinstance(module, _BatchNorm) or (isinstance(module, _DropoutNd) and module.p):
-                self._handles.append(module.register_forward_pre_hook(partial(note, name)))
+                handles[name] = module.register_forward_pre_hook(partial(note, name))
+                self._evaluation.callback(handles[name].remove)
 
 
 def _when(evidence: Evidence) -> str:

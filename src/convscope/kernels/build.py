@@ -1,0 +1,301 @@
+"""Building the compiled kernels with this machine's compiler, once, and loading them into PyTorch.
+
+The package carries their C++ sources and no program, so that it installs everywhere and the program uses all that this
+CPU has. It is kept in the user's cache directory, in a folder for these sources, this compiler, PyTorch and CPU.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+
+import platformdirs
+import torch
+
+from convscope.downloads import Progress, file_digest
+from convscope.errors import ConvscopeError
+from convscope.files import TEMPORARY, atomic_path, locked, write_text
+
+COMPILER = "g++"
+LOG = "failed.txt"
+"""What the compiler said when it failed; as long as this file lies there, it is not tried again."""
+
+_CHECKSUM = "sha256"
+_PASSING = ("Killed signal", "No space left on device", "out of memory")
+"""Failures of the moment, to be tried again by the next process."""
+
+
+def load(progress: Progress | None = None) -> bool:
+    """Whether `torch.ops.convscope` is there: builds the library at first, in half a minute, and loads it.
+
+    `progress` is told of the building, in bytes of source.
+    """
+    if not KERNELS.load(progress):
+        return False
+    # Here, because shapes can be told only of operators that are there; once, because an import happens once.
+    import convscope.kernels.operators  # noqa: F401
+
+    return True
+
+
+def obstacle() -> str | None:
+    """Why there are no compiled kernels, in words that follow "compiled kernels are off: "; None if none is known."""
+    return KERNELS.obstacle()
+
+
+def is_built() -> bool:
+    """Whether `load` has nothing to build."""
+    return KERNELS.is_built()
+
+
+def is_loaded() -> bool:
+    """Whether this process has them, because somebody called `load`."""
+    return KERNELS.is_loaded()
+
+
+class _NotBuilt(Exception):
+    """The library is not to be had; the message is the reason with its remedy, in `obstacle`'s words."""
+
+
+class Library:
+    """What a folder of C++ sources becomes."""
+
+    def __init__(self, sources: Path) -> None:
+        self.sources = sources
+        self._loaded = False
+        self._failure: str | None = None
+        self._lock = threading.Lock()
+
+    def load(self, progress: Progress | None = None) -> bool:
+        """Load the library, building it first where it is not yet; whether it is there. Never raises."""
+        with self._lock:
+            if self.obstacle() is not None:
+                return False
+            if not self._loaded:
+                try:
+                    self._load(_silent if progress is None else progress)
+                except (ConvscopeError, _NotBuilt) as error:
+                    self._failure = str(error)
+            return self._loaded
+
+    def obstacle(self) -> str | None:
+        """See the function of the module."""
+        if os.environ.get("CONVSCOPE_KERNELS") == "0":
+            return "the variable CONVSCOPE_KERNELS=0 switches them off; unset it to have them"
+        if self._loaded or self._failure is not None:
+            return self._failure
+        if sys.platform != "linux":
+            name = {"darwin": "macOS", "win32": "Windows"}.get(sys.platform, sys.platform)
+            return f"they are for Linux, not for {name}; training goes on without them"
+        if platform.machine() not in ("x86_64", "aarch64"):
+            return f"they are for x86-64 and ARM, not for {platform.machine()}; training goes on without them"
+        if shutil.which(COMPILER) is None:
+            return f"there is no compiler {COMPILER} here; install it, for example with `apt-get install g++`"
+        if not (_torch() / "include" / "ATen" / "core" / "Tensor.h").exists():
+            return "PyTorch's header files are missing; install PyTorch with `pip install torch`, which brings them"
+        return self._failed()
+
+    def is_built(self) -> bool:
+        """Whether there is a whole library; one that was cut short would end the process when it is loaded."""
+        return self._loaded or self._built() is not None
+
+    def is_loaded(self) -> bool:
+        """See the function of the module."""
+        return self._loaded and os.environ.get("CONVSCOPE_KERNELS") != "0"
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the library is kept, by all that decides what it would be."""
+        digest = hashlib.blake2b(digest_size=10)
+        for source in sorted((*self.sources.glob("*.cpp"), *self.sources.glob("*.h"))):
+            digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+        for part in (*_flags(), _version(), str(torch.__version__), *_cpu()):
+            digest.update(part.encode() + b"\0")
+        return platformdirs.user_cache_path("convscope") / "kernels" / digest.hexdigest()
+
+    def _load(self, progress: Progress) -> None:
+        library = self._built() or self._build(progress)
+        try:
+            torch.ops.load_library(library)  # type: ignore[no-untyped-call]
+        except OSError as error:
+            # PyTorch's own error names the file alone; what it comes from gives the reason.
+            reason = error.__cause__ or error
+            raise _NotBuilt(f"{library} cannot be loaded ({reason}); remove it to have it built again") from error
+        self._loaded = True
+
+    def _built(self) -> Path | None:
+        """The library, if what is there has the checksum of its name."""
+        for path in self.folder.glob("*.so"):
+            with suppress(OSError):
+                if file_digest(path, _CHECKSUM).startswith(path.stem):
+                    return path
+        return None
+
+    def _build(self, progress: Progress) -> Path:
+        """Compile and link, unless another process does so.
+
+        Raises:
+            _NotBuilt: it cannot be compiled, or not kept.
+        """
+        with _words_of_the_system(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = self.folder / f"{TEMPORARY}lock"
+            with locked(lock, on_wait=lambda: progress("waiting for another process that builds the kernels", 0, 0)):
+                library = self._built()  # another process may have done it while this one waited
+                if library is not None:
+                    return library
+                failed = self._failed()
+                if failed is not None:
+                    raise _NotBuilt(failed)
+                return self._compile(progress)
+
+    def _compile(self, progress: Progress) -> Path:
+        for damaged in self.folder.glob("*.so"):
+            damaged.unlink()
+        with tempfile.TemporaryDirectory(prefix="convscope-") as place:
+            library = Path(place, "library.so")
+            try:
+                _compile(sorted(self.sources.glob("*.cpp")), library, progress)
+            except subprocess.CalledProcessError as error:
+                words = f"{' '.join(map(str, error.cmd))}\n\n{error.stderr}"
+                if any(sign in words for sign in _PASSING):
+                    raise _NotBuilt(_summary(error.stderr)) from error
+                write_text(self.folder / LOG, words)
+                raise _NotBuilt(self._failed() or _summary(words)) from error
+            # A name by the content: nobody takes half of a file for a library.
+            path = self.folder / f"{file_digest(library, _CHECKSUM)[:16]}.so"
+            with atomic_path(path) as temporary:
+                shutil.copyfile(library, temporary)
+        return path
+
+    def _failed(self) -> str | None:
+        """What the compiler refused when it was last tried."""
+        path = self.folder / LOG
+        try:
+            words = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return None
+        return f"{_summary(words)}; {path} has all that it said, remove it to try again"
+
+
+KERNELS = Library(Path(__file__).parent / "csrc")
+
+
+def _compile(sources: list[Path], library: Path, progress: Progress) -> None:
+    """Compile each source, as many at once as there are cores, and link them.
+
+    Calls the compiler itself: `torch.utils.cpp_extension.load` needs ninja and Python's headers, links a second OpenMP
+    runtime, and its lock outlives a killed process.
+
+    Raises:
+        subprocess.CalledProcessError: with what the compiler said as `stderr`.
+    """
+    sizes = {source: source.stat().st_size for source in sources}
+    done: list[int] = []
+
+    def tell() -> None:
+        progress("building kernels for this CPU, once", sum(done), sum(sizes.values()))
+
+    def compile_one(source: Path) -> Path:
+        target = library.with_name(f"{source.stem}.o")
+        _run([COMPILER, *_flags(), *_includes(), "-c", str(source), "-o", str(target)])
+        done.append(sizes[source])
+        tell()
+        return target
+
+    tell()
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        # The longest first: those that read PyTorch's headers.
+        ordered = sorted(sources, key=lambda source: b"<torch/" not in source.read_bytes())
+        objects = list(pool.map(compile_one, ordered))
+    # Without -fopenmp: what the kernels call of OpenMP is found in the runtime that PyTorch has loaded. Linking would
+    # bring the system's one in beside it, and the threads of two runtimes fight for the cores.
+    libraries = [f"-L{_torch() / 'lib'}", "-ltorch_cpu", "-lc10"]
+    _run([COMPILER, "-shared", "-s", *map(str, objects), *libraries, "-o", str(library)])
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(
+        command, check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+        env=os.environ | {"LC_ALL": "C"},
+    )  # fmt: skip
+
+
+def _flags() -> list[str]:
+    if os.environ.get("CONVSCOPE_SOFTWARE_TILES") == "1":  # for tests of what is done with AMX where there is none
+        amx = ["-DCONVSCOPE_SOFTWARE_TILES"]
+    else:  # GCC knows AMX, but not every CPU that has it
+        amx = ["-mamx-tile", "-mamx-bf16"] if torch.cpu.get_capabilities().get("amx_bf16", False) else []
+    return [
+        "-std=c++20",
+        "-O3",
+        "-march=native" if platform.machine() == "x86_64" else "-mcpu=native",
+        *amx,
+        "-fno-math-errno",
+        "-fno-trapping-math",
+        "-fopenmp",
+        "-fPIC",
+        "-fvisibility=hidden",
+        f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}",
+    ]
+
+
+def _includes() -> list[str]:
+    return [f"-I{_torch() / 'include'}", f"-I{_torch() / 'include/torch/csrc/api/include'}"]
+
+
+def _torch() -> Path:
+    return Path(torch.__file__).parent
+
+
+def _version() -> str:
+    """The compiler's own line about itself, empty where there is none."""
+    try:
+        return subprocess.run([COMPILER, "--version"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _cpu() -> Iterator[str]:
+    """What `native` is: the lines on the first core that name the model and the instructions."""
+    yield platform.machine()
+    with suppress(OSError), Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if line.startswith(("model", "cpu family", "stepping", "flags", "CPU ", "Features")):
+                yield line
+            elif not line.strip():
+                return
+
+
+def _summary(words: str) -> str:
+    """The first error in a compiler's words."""
+    for line in words.splitlines():
+        place, found, reason = line.partition("error: ")
+        if found:
+            where = Path(place.partition(":")[0]).name
+            return f"{COMPILER} cannot build them ({f'{where}: ' if where else ''}{reason})"
+    return f"{COMPILER} cannot build them"
+
+
+@contextmanager
+def _words_of_the_system(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _NotBuilt(
+            f"they cannot be kept in {folder} ({error.strerror or error}); make room there, or name another cache "
+            "directory with the variable XDG_CACHE_HOME"
+        ) from error
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    """Nobody listens."""
