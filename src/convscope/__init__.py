@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from convscope.errors import ConvscopeError, UserError
     from convscope.experiment import Comparison, compare_runs, compare_settings, evaluate, resume, train
     from convscope.export import Exported, export_run
+    from convscope.kernels.acceleration import accelerate, deaccelerate
     from convscope.metrics import classification_report
     from convscope.models import build_model
     from convscope.models.pretrained import load_pretrained
@@ -39,6 +40,7 @@ _HOMES = {
     "errors": ("ConvscopeError", "UserError"),
     "experiment": ("Comparison", "compare_runs", "compare_settings", "evaluate", "resume", "train"),
     "export": ("Exported", "export_run"),
+    "kernels.acceleration": ("accelerate", "deaccelerate"),
     "metrics": ("classification_report",),
     "models": ("build_model",),
     "models.pretrained": ("load_pretrained",),
@@ -71,12 +73,14 @@ __all__ = [
     "Runtime",
     "Splits",
     "UserError",
+    "accelerate",
     "build_model",
     "build_optimizer",
     "build_schedule",
     "classification_report",
     "compare_runs",
     "compare_settings",
+    "deaccelerate",
     "evaluate",
     "export_run",
     "fit",

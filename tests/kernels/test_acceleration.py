@@ -20,6 +20,7 @@ from convscope.training.averaging import MovingAverage
 from convscope.training.compiled import uncompiled
 from convscope.training.freezing import build_freezing
 from convscope.training.loss import CrossEntropy
+from convscope.training.norms import share_norms
 from convscope.training.runtime import Runtime
 
 pytestmark = pytest.mark.usefixtures("operators")
@@ -250,8 +251,8 @@ def test_who_only_looks_sees_each_layer_and_changes_no_bit(
 
 def test_norms_that_talk_to_other_processes_are_run_once() -> None:
     model = build_slim("tinyvgg_bn").eval()
+    share_norms(model)
     assert accelerate(model)
-    model.block1.norm1 = nn.SyncBatchNorm(32)
     with observing(model):
         assert not is_accelerated(model)
     assert is_accelerated(model)

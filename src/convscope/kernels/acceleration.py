@@ -16,10 +16,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.module import _has_any_global_hook
 
 from convscope.kernels import build
 from convscope.kernels.rewriting import Untraceable, rewrite
+
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def accelerate(model: nn.Module) -> bool:
@@ -50,14 +53,15 @@ def is_accelerated(model: nn.Module) -> bool:
 def observing(model: nn.Module) -> Iterator[None]:
     """Within it hooks that look at the layers of `model` are called, and its calls answer the same bits as without.
 
-    The network is run layer after layer for those who look, and leaves no trace; then as ever. Where its norms talk to
-    other processes, which would wait for one run more, it is run layer after layer alone.
+    The network is run layer after layer for those who look, and leaves no trace; then as ever. Where it has norms of
+    another kind than PyTorch's, which may talk to other processes, these would wait for the run that is one too many:
+    there it is run layer after layer alone.
     """
     way = model._compiled_call_impl
     if not isinstance(way, _Accelerated):
         yield
         return
-    if any(isinstance(module, nn.SyncBatchNorm) for module in model.modules()):
+    if any(isinstance(module, _BatchNorm) and type(module) not in _NORMS for module in model.modules()):
         model._compiled_call_impl = None
     else:
         way.observed = True
