@@ -47,8 +47,8 @@ NORM, RELU = nn.BatchNorm2d, nn.ReLU
         ((conv(), nn.MaxPool2d(2), RELU(inplace=True)), ["Conv2d-MaxPool2d-ReLU"]),
         ((conv(), nn.Identity(), NORM(4), nn.Identity(), nn.GELU()), ["Conv2d-BatchNorm2d-GELU"]),
         ((NORM(4), RELU(), conv(), NORM(4), RELU(), conv()), ["BatchNorm2d-ReLU", "Conv2d-BatchNorm2d-ReLU"]),
-        ((conv(), nn.LeakyReLU(-0.5), NORM(4)), ["Conv2d-LeakyReLU"]),
-        ((conv(), RELU(), RELU()), ["Conv2d-ReLU"]),
+        ((conv(), nn.LeakyReLU(-0.5), NORM(4)), []),
+        ((conv(), RELU(), RELU()), []),  # which gains on AMX alone
         ((conv(), nn.Dropout(), NORM(4), nn.Dropout(), RELU()), []),
         ((conv(), nn.MaxPool2d(3, stride=2), RELU()), []),
         ((conv(), nn.MaxPool2d(2, ceil_mode=True), RELU()), []),
@@ -124,7 +124,7 @@ BRANCH = "Conv2d-BatchNorm2d"
         # Somebody else reads what lies between.
         (lambda net, x: (lambda y: net.norm1(y) + y)(net.conv1(x)), []),
         (lambda net, x: (lambda y: net.act(net.norm1(y)) + y.mean())(net.conv1(x)), ["BatchNorm2d-ReLU"]),
-        (lambda net, x: F.relu(net.conv1(x), inplace=True), ["Conv2d-ReLU"]),
+        (lambda net, x: F.relu(net.norm1(x), inplace=True), ["BatchNorm2d-ReLU"]),
     ],
 )
 def test_sums_and_functions(call: Callable[[Net, Tensor], Tensor], groups: list[str]) -> None:

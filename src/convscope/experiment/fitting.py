@@ -12,7 +12,7 @@ from convscope.config import Config
 from convscope.downloads import Progress
 from convscope.experiment.features import what_to_train
 from convscope.experiment.results import answer
-from convscope.experiment.session import Session, images_at_once, wants_kernels
+from convscope.experiment.session import Session, images_at_once
 from convscope.experiment.stopped import load_stopped
 from convscope.kernels.acceleration import accelerate
 from convscope.training.averaging import build_averaging
@@ -40,7 +40,7 @@ def fit_session(
     averaging = build_averaging(model, decay=config.ema)
     if config.compile:
         compile_network(session.model, session.runtime.device, in_parts=config.micro_batch is not None)
-    elif wants_kernels(config, session.runtime):
+    elif session.kernels:
         accelerate(session.model)
         accelerate(averaging.model)  # which is evaluated; without an average it is the same network
     fit(

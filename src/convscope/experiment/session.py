@@ -164,6 +164,11 @@ class Session:
         )
 
     @property
+    def kernels(self) -> bool:
+        """Whether the network runs by the compiled kernels."""
+        return wants_kernels(self.config, self.runtime) and self.no_kernels is None
+
+    @property
     def parameters(self) -> int:
         """Parameters of the model, those that rest too."""
         return sum(parameter.numel() for parameter in self.model.parameters())

@@ -93,7 +93,11 @@ def train(
     """
     with processes.together():
         session = Session.prepare(config, data_dir=data_dir, progress=progress, processes=processes)
-        facts = environment() | {"started": start_time(runs_dir), "processes": processes.count}
+        facts = environment() | {
+            "started": start_time(runs_dir),
+            "processes": processes.count,
+            "kernels": session.kernels,
+        }
         run = _new_run(config, runs_dir, facts) if name is None else create_run(runs_dir, name, config, facts)
         with run.training():
             return _train(run, session, None, observers, interrupted, progress)

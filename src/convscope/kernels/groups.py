@@ -91,7 +91,7 @@ class Group:
             return self._one_by_one(x, other)
         if self.conv is not None and self._way(x, other) == "amx":
             result = self._by_amx(x, other)
-        elif len(self.layers) == 1:
+        elif not self.pays:
             return self._one_by_one(x, other)
         else:
             z = x if self.conv is None else self._convolve(x)
@@ -100,6 +100,13 @@ class Group:
             result = self._after(z, other)
         self._track(result)
         return result.out
+
+    @property
+    def pays(self) -> bool:
+        """Whether it is faster as one after PyTorch's convolution, which adds a bias itself, and whose result an
+        activation can change in place.
+        """
+        return self.norm is not None or self.tail.pool > 1
 
     def _one_by_one(self, x: Tensor, other: Tensor | None, *, first: int = 0) -> Tensor:
         for layer in self.layers[first:]:
@@ -148,7 +155,12 @@ class Group:
     def _convolve(self, x: Tensor) -> Tensor:
         """As PyTorch does it, but for the bias, which is added later."""
         assert self.conv is not None
-        return F.conv2d(x, self.conv.weight, None, self.conv.stride, self.conv.padding)
+        weight: Tensor = self.conv.weight
+        if weight.shape[1] == 1:
+            # oneDNN's way for a single channel takes three times as long as that for four, of which three are zero.
+            x, weight = (F.pad(part, (0, 0, 0, 0, 0, 3)) for part in (x, weight))
+            x = x.contiguous(memory_format=torch.channels_last)
+        return F.conv2d(x, weight, None, self.conv.stride, self.conv.padding)
 
     def _after(self, z: Tensor, other: Tensor | None) -> Result:
         out, mean, invstd = torch.ops.convscope.norm_act_pool(
@@ -225,7 +237,7 @@ class Group:
         # Which one is faster hardly depends on how many images there are, so the last batch of an epoch goes along.
         kind = (*x.shape[1:], x.dtype, x.requires_grad, torch.is_grad_enabled(), self._by_batch)
         if kind not in self._ways:
-            key = f"{self.conv} {self.tail} sum={other is not None} {tuple(x.shape)} {kind[3:]}"
+            key = f"{self.conv} {self.tail} sum={other is not None} {kind}"
             ways = {way: partial(self._try, way, x, other) for way in ("onednn", "amx")}
             self._ways[kind] = choice.faster(key, ways)
         return self._ways[kind]

@@ -135,7 +135,7 @@ class Finder:
     """Looks for chains in a graph."""
 
     def __init__(self, graph: fx.Graph, modules: Mapping[str, nn.Module], *, alone: bool = False) -> None:
-        """`alone`: whether a convolution is a group by itself."""
+        """`alone`: whether a convolution gains by itself, without a norm or a pool."""
         self._modules, self._alone = modules, alone
         self._nodes = [*graph.nodes]
         self._place = {node: place for place, node in enumerate(self._nodes)}
@@ -147,8 +147,9 @@ class Finder:
         for node in self._nodes:
             if node not in self._taken and self._kind(node) in ("convolution", "norm"):
                 chain = self._chain(node)
-                least = 1 if self._alone and self._kind(node) == "convolution" else 2
-                if len(chain) >= least and not self._crosses(chain):
+                kinds = {*map(self._kind, chain)}
+                worth = self._alone if kinds <= {"convolution", "activation", "nothing"} else len(chain) > 1
+                if worth and not self._crosses(chain):
                     self._taken.update(chain)
                     yield chain
 
