@@ -23,9 +23,9 @@ NATIVE = "-mcpu=native" if platform.machine() == "aarch64" else "-march=native"
     [
         # Optimised, what the second sanitizer asks at each step takes the compiler half a minute.
         (["asan", "ubsan"], ["-O0", NATIVE, "-fopenmp", "-fsanitize=address,undefined", "-fno-sanitize-recover"]),
-        (["tsan"], ["-O1", NATIVE, "-DCONVSCOPE_STD_THREADS", "-fsanitize=thread"]),
+        (["tsan"], ["-O0", NATIVE, "-DCONVSCOPE_STD_THREADS", "-fsanitize=thread"]),
         # For the oldest CPU of this kind, where vectors are short and there are no tiles.
-        ([], ["-O1", "-fopenmp", *(["-march=x86-64"] if platform.machine() == "x86_64" else [])]),
+        ([], ["-O0", "-fopenmp", *(["-march=x86-64"] if platform.machine() == "x86_64" else [])]),
     ],
     ids=["memory", "threads", "old CPU"],
 )
