@@ -226,3 +226,16 @@ def test_the_faster_way_is_asked_for_once_and_trying_leaves_no_trace(
         assert group.norm.num_batches_tracked == 2
     group(x, None if other is None else other.float())  # in float32 nobody asks
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("options", [{"kernel_size": 13, "padding": 6}, {"kernel_size": 1, "padding": 1}])
+def test_kernels_that_the_tiles_do_not_take_are_pytorch_s(
+    options: dict[str, int], as_one: list[Group], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups, "has_amx", lambda: True)
+    monkeypatch.setattr(groups.choice, "faster", lambda key, ways: pytest.fail("asked"))
+    layers = [nn.Conv2d(3, 16, **options), norm(), RELU()]
+    layers = [layer.to(memory_format=torch.channels_last) for layer in layers]
+    with torch.autocast("cpu", torch.bfloat16):
+        assert Group(layers)(draw((2, 3, 8, 8))).shape[:2] == (2, 16)
+    assert len(as_one) == 1

@@ -20,6 +20,9 @@ from convscope.kernels import choice
 _USUAL = (torch.float32, "cpu")
 """What parameters and statistics are."""
 
+LONGEST_KERNEL = 11
+"""Height of a kernel that the operator for AMX takes at most."""
+
 
 class Sum(nn.Module):
     """Stands in a group for `+`; no network has it."""
@@ -251,6 +254,8 @@ class Group:
         if any(high != wide for high, wide in (conv.kernel_size, conv.stride, conv.padding)):
             return False
         kernel, stride, padding = conv.kernel_size[0], conv.stride[0], conv.padding[0]
+        if kernel > LONGEST_KERNEL or padding >= kernel:
+            return False
         sides = [(side + 2 * padding - kernel) // stride + 1 for side in x.shape[2:]]
         shape = torch.Size([len(x), conv.out_channels, *sides])
         fits = x.shape[1] == conv.in_channels and min(sides) > 0 and _is_dense(x)
