@@ -3,6 +3,7 @@
 import io
 import re
 import signal
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from convscope.config import Config
 from convscope.data import Skipped
 from convscope.experiment import Plan
 from convscope.experiment.session import Session
+from convscope.kernels import build
 from convscope.runs import Run
 from convscope.training.state import BatchRecord, EpochRecord
 
@@ -107,6 +109,18 @@ def test_files_that_cannot_be_used_are_counted_with_their_reasons() -> None:
         f"left out 3 files of {PLAN.config.data} that cannot be used: is empty (2), is no image (1); "
     )
     assert line.endswith("lists them")
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_line_says_what_is_missed_without_kernels(debug: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "refusal", lambda: "a.cpp:1: error: [twenty] words")
+    monkeypatch.setattr(sys, "argv", ["convscope", "train", *(["--debug"] if debug else [])])
+    output = io.StringIO()
+    with Progress(console=Console(file=output, width=300, soft_wrap=True)) as progress:
+        progress.on_start(replace(PLAN, no_kernels="there is no g++ here; install it"), SESSION)
+    lines = output.getvalue().splitlines()[2:-1]
+    assert lines[0] == "without compiled kernels, which would be faster: there is no g++ here; install it"
+    assert lines[1:] == (["a.cpp:1: error: [twenty] words"] if debug else [])
 
 
 def test_plain_lines_where_there_is_no_terminal() -> None:

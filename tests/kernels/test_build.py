@@ -157,6 +157,7 @@ def test_what_the_compiler_refuses_is_a_line_and_is_not_tried_again(cache: Path,
     line = str(library.obstacle())
     assert "\n" not in line and "half.cpp: 'twenty_one' was not declared" in line
     log = library.folder / LOG
+    assert library.refusal() == log.read_text() and Library(sources).refusal() == log.read_text()
     assert str(log) in line and "return twenty_one" in log.read_text() and log.read_text().startswith("g++ ")
 
     another = Library(sources)

@@ -92,6 +92,10 @@ class Progress:
             )
         if plan.no_kernels:
             self._console.print(f"without compiled kernels, which would be faster: {plan.no_kernels}")
+            if "--debug" in sys.argv:
+                from convscope.kernels.build import refusal
+
+                self._console.print(refusal() or "", markup=False, highlight=False)
         if plan.resumed:
             self._console.print(f"resuming in epoch {plan.first_epoch}")
         self._row(COLUMNS)

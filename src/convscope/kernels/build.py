@@ -52,6 +52,11 @@ def obstacle() -> str | None:
     return KERNELS.obstacle()
 
 
+def refusal() -> str | None:
+    """The compiler's own words, where it was tried and refused the sources."""
+    return KERNELS.refusal()
+
+
 def is_built() -> bool:
     """Whether `load` has nothing to build."""
     return KERNELS.is_built()
@@ -177,14 +182,19 @@ class Library:
                 shutil.copyfile(library, temporary)
         return path
 
-    def _failed(self) -> str | None:
-        """What the compiler refused when it was last tried."""
-        path = self.folder / LOG
+    def refusal(self) -> str | None:
+        """See the function of the module."""
         try:
-            words = path.read_text(encoding="utf-8", errors="replace")
+            return (self.folder / LOG).read_text(encoding="utf-8", errors="replace")
         except OSError:
             return None
-        return f"{_summary(words)}; {path} has all that it said, remove it to try again"
+
+    def _failed(self) -> str | None:
+        """What the compiler refused when it was last tried, in a line."""
+        words = self.refusal()
+        if words is None:
+            return None
+        return f"{_summary(words)}; {self.folder / LOG} has all that it said, remove it to try again"
 
 
 KERNELS = Library(Path(__file__).parent / "csrc")
