@@ -203,8 +203,8 @@ KERNELS = Library(Path(__file__).parent / "csrc")
 def _compile(sources: list[Path], library: Path, progress: Progress) -> None:
     """Compile each source, as many at once as there are cores, and link them.
 
-    Calls the compiler itself: `torch.utils.cpp_extension.load` needs ninja and Python's headers, links a second OpenMP
-    runtime, and its lock outlives a killed process.
+    Calls the compiler itself: `torch.utils.cpp_extension.load` needs ninja and Python's headers, and its lock is a file
+    that outlives a killed process.
 
     Raises:
         subprocess.CalledProcessError: with what the compiler said as `stderr`.

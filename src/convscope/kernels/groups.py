@@ -160,7 +160,8 @@ class Group:
         assert self.conv is not None
         weight: Tensor = self.conv.weight
         if weight.shape[1] == 1:
-            # oneDNN's way for a single channel takes three times as long as that for four, of which three are zero.
+            # oneDNN's way for a single channel takes three times as long as that for four, of which three are zero:
+            # 10.7 against 3.4 ms in float32 (128 images of 28 pixels, 3x3, 32 channels, forward and backward).
             x, weight = (F.pad(part, (0, 0, 0, 0, 0, 3)) for part in (x, weight))
             x = x.contiguous(memory_format=torch.channels_last)
         return F.conv2d(x, weight, None, self.conv.stride, self.conv.padding)

@@ -39,9 +39,9 @@ def choose_device(name: str = "auto") -> torch.device:
 def cpu_gains_by_bfloat16() -> bool:
     """Whether this CPU computes faster in bfloat16 than in float32; emulated it would be far slower.
 
-    AMX does. Intel's AVX512-BF16 without AMX does not: its products take twice as long, and a step of `tinyvgg_bn` took
-    301 ms instead of 223 on one core (model 207 under a hypervisor that hides AMX). AMD's, which was not measured
-    here, computes twice as many in a cycle by its maker's tables.
+    AMX does. Intel's AVX512-BF16 without AMX does not: its products take twice as long as float32's, and a step of
+    `tinyvgg_bn` took 301 ms instead of 223 on one core of a Xeon whose hypervisor hides AMX. Other makers' AVX512-BF16
+    was not measured, and is taken for faster.
     """
     capabilities = torch.cpu.get_capabilities()
     if capabilities.get("amx_bf16", False):
