@@ -7,21 +7,18 @@ by one.
 """
 
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from convscope.kernels import choice
+from convscope.kernels.convolving import Way, convolve, our_way, result_shape
 
 _USUAL = (torch.float32, "cpu")
 """What parameters and statistics are."""
-
-LONGEST_KERNEL = 11
-"""Height of a kernel that the operator for AMX takes at most."""
 
 
 class Sum(nn.Module):
@@ -42,14 +39,14 @@ class Tail(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What an operator gives back."""
+    """What a group comes to."""
 
     out: Tensor
-    mean: Tensor
-    """Of the convolution's results in each channel, its bias left out: (C,)."""
-    invstd: Tensor
+    mean: Tensor | None = None
+    """Of the convolution's results in each channel, its bias left out: (C,); None where layers did it."""
+    invstd: Tensor | None = None
     """One over their deviation, with the norm's eps: (C,)."""
-    values: int
+    values: int = 0
     """How many values a channel has."""
 
 
@@ -86,23 +83,25 @@ class Group:
                 self.tail = activation._replace(pool=pool, pool_first=pool > 1)
             elif isinstance(layer, nn.MaxPool2d):
                 self.tail = self.tail._replace(pool=as_pair(layer.kernel_size)[0])
-        self._ways: dict[object, str] = {}
+        self._ways: dict[object, Way] = {}
 
     def __call__(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         """x (N, C, H, W) -> what the last layer gives; `other` is what the sum adds."""
         if not self._takes(x):
             return self._one_by_one(x, other)
-        if self.conv is not None and self._way(x, other) == "amx":
-            result = self._by_amx(x, other)
-        elif not self.pays:
-            return self._one_by_one(x, other)
-        else:
-            z = x if self.conv is None else self._convolve(x)
-            if not (_is_dense(z) and self._takes_result(z.shape, z.dtype, other)):
-                return self._one_by_one_after(z, other)
-            result = self._after(z, other)
+        result = self._run(self._way(x, other), x, other)
         self._track(result)
         return result.out
+
+    def _run(self, way: Way, x: Tensor, other: Tensor | None) -> Result:
+        if way == "amx":
+            return self._by_amx(x, other)
+        if way == "onednn" and not self.pays:
+            return Result(self._one_by_one(x, other))
+        z = x if self.conv is None else convolve(self.conv, x, way)
+        if len(self.layers) == 1 or not (_is_dense(z) and self._takes_result(z.shape, z.dtype, other)):
+            return Result(self._one_by_one_after(z, other))
+        return self._after(z, other)
 
     @property
     def pays(self) -> bool:
@@ -155,17 +154,6 @@ class Group:
             return False
         return dtype in (torch.float32, torch.bfloat16)
 
-    def _convolve(self, x: Tensor) -> Tensor:
-        """As PyTorch does it, but for the bias, which is added later."""
-        assert self.conv is not None
-        weight: Tensor = self.conv.weight
-        if weight.shape[1] == 1:
-            # oneDNN's way for a single channel takes three times as long as that for four, of which three are zero:
-            # 10.7 against 3.4 ms in float32 (128 images of 28 pixels, 3x3, 32 channels, forward and backward).
-            x, weight = (F.pad(part, (0, 0, 0, 0, 0, 3)) for part in (x, weight))
-            x = x.contiguous(memory_format=torch.channels_last)
-        return F.conv2d(x, weight, None, self.conv.stride, self.conv.padding)
-
     def _after(self, z: Tensor, other: Tensor | None) -> Result:
         out, mean, invstd = torch.ops.convscope.norm_act_pool(
             z, *self._statistics(), other, self._by_batch, self._eps, *self.tail
@@ -216,7 +204,7 @@ class Group:
     def _track(self, result: Result) -> None:
         """Take the batch into the running statistics, as nn.BatchNorm2d does."""
         norm = self.norm
-        if norm is None or not (norm.training and norm.track_running_stats):
+        if norm is None or result.mean is None or not (norm.training and norm.track_running_stats):
             return
         share = norm.momentum
         if norm.num_batches_tracked is not None:
@@ -234,54 +222,31 @@ class Group:
             result.values,
         )
 
-    def _way(self, x: Tensor, other: Tensor | None) -> str:
-        """Who convolves inputs such as x: "amx", our own code for these instructions, or "onednn", PyTorch's."""
-        if not self._fits_amx(x, other):
+    def _way(self, x: Tensor, other: Tensor | None) -> Way:
+        """Who convolves inputs such as x: PyTorch, or our own code where it can and is faster."""
+        ours = None if self.conv is None or not _is_dense(x) else our_way(self.conv, x)
+        if self.conv is None or ours is None:
+            return "onednn"
+        dtype = torch.bfloat16 if ours == "amx" else x.dtype
+        if not self._takes_result(result_shape(self.conv, x), dtype, other):
             return "onednn"
         # Which one is faster hardly depends on how many images there are, so the last batch of an epoch goes along.
         kind = (*x.shape[1:], x.dtype, x.requires_grad, torch.is_grad_enabled(), self._by_batch)
-        if kind not in self._ways:
+        if (ours, kind) not in self._ways:
             key = f"{self.conv} {self.tail} sum={other is not None} {kind}"
-            ways = {way: partial(self._try, way, x, other) for way in ("onednn", "amx")}
-            self._ways[kind] = choice.faster(key, ways)
-        return self._ways[kind]
+            ways: tuple[Way, Way] = ("onednn", ours)
+            faster = choice.faster(key, {way: partial(self._try, way, x, other) for way in ways})
+            self._ways[ours, kind] = ours if faster == ours else "onednn"
+        return self._ways[ours, kind]
 
-    def _fits_amx(self, x: Tensor, other: Tensor | None) -> bool:
-        conv = self.conv
-        if conv is None or isinstance(conv.padding, str) or not has_amx():
-            return False
-        if not torch.is_autocast_enabled("cpu") or torch.get_autocast_dtype("cpu") != torch.bfloat16:
-            return False
-        if any(high != wide for high, wide in (conv.kernel_size, conv.stride, conv.padding)):
-            return False
-        kernel, stride, padding = conv.kernel_size[0], conv.stride[0], conv.padding[0]
-        if kernel > LONGEST_KERNEL or padding >= kernel:
-            return False
-        sides = [(side + 2 * padding - kernel) // stride + 1 for side in x.shape[2:]]
-        shape = torch.Size([len(x), conv.out_channels, *sides])
-        fits = x.shape[1] == conv.in_channels and min(sides) > 0 and _is_dense(x)
-        return fits and self._takes_result(shape, torch.bfloat16, other)
-
-    def _try(self, way: str, x: Tensor, other: Tensor | None) -> None:
+    def _try(self, way: Way, x: Tensor, other: Tensor | None) -> None:
         """Run forward and, where gradients are asked for, backward, and leave everything as it was."""
         assert self.conv is not None
         x = x.detach().requires_grad_(x.requires_grad)
-        other = None if other is None else other.detach()
-        if way == "amx":
-            out = self._by_amx(x, other).out
-        elif len(self.layers) == 1:
-            out = self._one_by_one(x, other)
-        else:
-            out = self._after(self._convolve(x), other).out
+        out = self._run(way, x, None if other is None else other.detach()).out
         inputs = [tensor for tensor in (x, self.conv.weight) if tensor.requires_grad]
         if out.requires_grad and inputs:
             torch.autograd.grad(out, inputs, torch.ones_like(out))
-
-
-@cache
-def has_amx() -> bool:
-    """Whether this machine has the instructions."""
-    return bool(torch.ops.convscope.has_amx())
 
 
 def as_pair(size: int | tuple[int, ...]) -> tuple[int, ...]:

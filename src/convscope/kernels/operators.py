@@ -89,6 +89,15 @@ def _conv_norm_act_pool_backward(
     return gx, torch.empty_like(weight), _statistics(z), _statistics(z), dresidual
 
 
+def _winograd(x: Tensor, weight: Tensor, padding: int) -> Tensor:
+    height, width = (side + 2 * padding - 2 for side in x.shape[2:])
+    return _pooled(x.new_empty((x.shape[0], weight.shape[0], height, width)), 1)
+
+
+def _winograd_backward(g: Tensor, x: Tensor, weight: Tensor, padding: int, need_gx: bool) -> tuple[Tensor, Tensor]:
+    return _pooled(x, 1) if need_gx else x.new_empty(0), _pooled(weight, 1)
+
+
 def _batch(
     pixels: Tensor,
     rows: Tensor,
@@ -121,5 +130,7 @@ torch.library.register_fake("convscope::norm_act_pool", _norm_act_pool)
 torch.library.register_fake("convscope::norm_act_pool_backward", _norm_act_pool_backward)
 torch.library.register_fake("convscope::conv_norm_act_pool", _conv_norm_act_pool)
 torch.library.register_fake("convscope::conv_norm_act_pool_backward", _conv_norm_act_pool_backward)
+torch.library.register_fake("convscope::winograd", _winograd)
+torch.library.register_fake("convscope::winograd_backward", _winograd_backward)
 torch.library.register_fake("convscope::track", lambda *arguments: None)
 torch.library.register_fake("convscope::batch", _batch)

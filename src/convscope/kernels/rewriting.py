@@ -6,7 +6,7 @@ those that read it. Layers form a group where each is read by the next alone, so
 
 import operator
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from convscope.kernels.groups import Group, Sum, activation_of, as_pair, has_amx
+from convscope.kernels.convolving import may_gain_alone
+from convscope.kernels.groups import Group, Sum, activation_of, as_pair
 
 SUMS: frozenset[object] = frozenset((operator.add, operator.iadd, torch.add, "add", "add_"))
 RELUS: frozenset[object] = frozenset((F.relu, F.relu_, torch.relu, torch.relu_, "relu", "relu_"))
@@ -94,7 +95,7 @@ def rewrite(model: nn.Module) -> tuple[fx.GraphModule, list[Group]]:
     graph, modules = trace(model), dict(model.named_modules(remove_duplicate=False))
     targets: dict[str, Any] = {str(node.target): modules[str(node.target)] for node in _calls_of_layers(graph)}
     groups = []
-    for number, nodes in enumerate([*Finder(graph, modules, alone=has_amx()).chains()]):
+    for number, nodes in enumerate([*Finder(graph, modules, alone=may_gain_alone).chains()]):
         name = f"group{number}"
         while name in modules:
             name = f"_{name}"
@@ -134,8 +135,10 @@ def _replace(graph: fx.Graph, nodes: list[fx.Node], name: str) -> None:
 class Finder:
     """Looks for chains in a graph."""
 
-    def __init__(self, graph: fx.Graph, modules: Mapping[str, nn.Module], *, alone: bool = False) -> None:
-        """`alone`: whether a convolution gains by itself, without a norm or a pool."""
+    def __init__(
+        self, graph: fx.Graph, modules: Mapping[str, nn.Module], *, alone: Callable[[nn.Conv2d], bool]
+    ) -> None:
+        """`alone` tells whether a convolution may gain by itself, without a norm or a pool."""
         self._modules, self._alone = modules, alone
         self._nodes = [*graph.nodes]
         self._place = {node: place for place, node in enumerate(self._nodes)}
@@ -147,11 +150,16 @@ class Finder:
         for node in self._nodes:
             if node not in self._taken and self._kind(node) in ("convolution", "norm"):
                 chain = self._chain(node)
-                kinds = {*map(self._kind, chain)}
-                worth = self._alone if kinds <= {"convolution", "activation", "nothing"} else len(chain) > 1
-                if worth and not self._crosses(chain):
+                if self._is_worth_it(chain) and not self._crosses(chain):
                     self._taken.update(chain)
                     yield chain
+
+    def _is_worth_it(self, chain: list[fx.Node]) -> bool:
+        """Whether a chain may run faster as one."""
+        layer = self._modules.get(str(chain[0].target))
+        if {*map(self._kind, chain)} <= {"convolution", "activation", "nothing"} and isinstance(layer, nn.Conv2d):
+            return self._alone(layer)
+        return len(chain) > 1
 
     def _chain(self, first: fx.Node) -> list[fx.Node]:
         """The longest group that begins with a convolution or a norm; a single node if there is none."""

@@ -9,10 +9,18 @@
 namespace convscope {
 
 class Arena {
+  struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+
  public:
-  // Room for `bytes` in all, on this thread; one arena at a time.
-  explicit Arena(int64_t bytes) {
-    static thread_local Block block;
+  struct Block {
+    std::unique_ptr<void, Free> memory;
+    int64_t bytes = 0;
+  };
+
+  // Room for `bytes` in all; one arena at a time has a block.
+  Arena(int64_t bytes, Block& block) {
     if (block.bytes < bytes) {
       block.memory.reset();
       block.memory.reset(std::aligned_alloc(LINE, (bytes + LINE - 1) / LINE * LINE));
@@ -24,6 +32,9 @@ class Arena {
     }
     next_ = static_cast<char*>(block.memory.get());
   }
+
+  // In this thread's own block.
+  explicit Arena(int64_t bytes) : Arena(bytes, own_block()) {}
 
   template <typename T>
   T* take(int64_t count) {
@@ -39,13 +50,10 @@ class Arena {
 
  private:
   static constexpr int64_t LINE = 64;
-  struct Free {
-    void operator()(void* memory) const { std::free(memory); }
-  };
-  struct Block {
-    std::unique_ptr<void, Free> memory;
-    int64_t bytes = 0;
-  };
+  static Block& own_block() {
+    static thread_local Block block;
+    return block;
+  }
   char* next_;
 };
 

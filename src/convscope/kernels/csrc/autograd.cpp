@@ -169,10 +169,38 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> conv_norm_act_pool(const Tensor& x, c
   return {results[0], results[1], results[2], results[3]};
 }
 
+using WinogradForward = Tensor(const Tensor&, const Tensor&, int64_t);
+using WinogradBackward = std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, const Tensor&, int64_t, bool);
+
+struct Winograd : Function<Winograd> {
+  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight, int64_t padding) {
+    static const auto call = operation<WinogradForward>("convscope::winograd");
+    const at::AutoDispatchBelowADInplaceOrView below;
+    context->saved_data["padding"] = padding;
+    context->save_for_backward({x, weight});
+    return call.call(x, weight, padding);
+  }
+
+  static tensor_list backward(AutogradContext* context, const tensor_list& gradients) {
+    static const auto call = operation<WinogradBackward>("convscope::winograd_backward");
+    check_once();
+    const auto saved = context->get_saved_variables();
+    const bool need_gx = context->needs_input_grad(0);
+    auto [gx, dweight] =
+        call.call(gradients[0], saved[0], saved[1], context->saved_data["padding"].toInt(), need_gx);
+    return {need_gx ? gx : Tensor(), dweight, {}};
+  }
+};
+
+Tensor winograd(const Tensor& x, const Tensor& weight, int64_t padding) {
+  return Winograd::apply(x, weight, padding);
+}
+
 }  // namespace
 }  // namespace convscope
 
 TORCH_LIBRARY_IMPL(convscope, Autograd, library) {
   library.impl("norm_act_pool", &convscope::norm_act_pool);
   library.impl("conv_norm_act_pool", &convscope::conv_norm_act_pool);
+  library.impl("winograd", &convscope::winograd);
 }

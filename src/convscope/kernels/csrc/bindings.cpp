@@ -116,6 +116,9 @@ TORCH_LIBRARY(convscope, library) {
       "Tensor? beta, Tensor mean, Tensor invstd, int stride, int padding, bool training, bool normed, str activation, "
       "float slope, int pool, bool pool_first, bool need_gx) "
       "-> (Tensor gx, Tensor dweight, Tensor dgamma, Tensor dbeta, Tensor dresidual)");
+  library.def("winograd(Tensor x, Tensor weight, int padding) -> Tensor");
+  library.def(
+      "winograd_backward(Tensor g, Tensor x, Tensor weight, int padding, bool need_gx) -> (Tensor gx, Tensor dweight)");
   library.def(
       "track(Tensor(a!)? running_mean, Tensor(b!)? running_var, Tensor mean, Tensor invstd, Tensor? bias, float eps, "
       "float share, int count) -> ()");

@@ -29,7 +29,7 @@ typedef int32_t Ints __attribute__((vector_size(4 * lanes)));  // also what a co
 typedef uint32_t Words __attribute__((vector_size(4 * lanes)));
 typedef uint16_t Halves __attribute__((vector_size(2 * lanes)));
 
-inline Floats all(float value) { return Floats{} + value; }
+inline Floats all(float value) { return value - Floats{}; }  // less zero, which changes no bit and costs nothing
 
 inline Floats load(const float* from) {
   Floats values;

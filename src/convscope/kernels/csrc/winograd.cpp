@@ -1,0 +1,265 @@
+#include "winograd.h"
+
+#include <algorithm>
+
+#include "arena.h"
+#include "parallel.h"
+#include "winograd_tiles.h"
+
+namespace convscope {
+namespace {
+
+// As many sums as registers hold beside what is multiplied: rows of tiles times two vectors of channels.
+#if defined(CONVSCOPE_AVX512) || defined(__aarch64__)
+constexpr int ROWS = 14;
+#else
+constexpr int ROWS = 6;
+#endif
+constexpr int SUM_ROWS = lanes / 2;         // channels of the input, of sums over tiles
+constexpr int64_t SCRATCH_BYTES = 1 << 20;  // for the tiles that a thread works on at a time: half of a second-level cache
+constexpr int64_t PARTS = 8;
+constexpr int64_t PARTS_BYTES = 8 << 20;
+
+// out (R, VECTORS x lanes) = tiles (R, channels) times weights (channels, VECTORS x lanes), at one place.
+template <int R, int VECTORS>
+void multiply(const float* tiles, int64_t step, int64_t channels, const float* weights, float* out) {
+  Floats sums[R][VECTORS] = {};
+  for (int64_t first = 0; first < channels; first += lanes, tiles += step) {
+    const int64_t count = std::min<int64_t>(lanes, channels - first);
+    for (int64_t channel = 0; channel < count; ++channel, weights += VECTORS * lanes) {
+      Floats right[VECTORS];
+#pragma GCC unroll 2
+      for (int vector = 0; vector < VECTORS; ++vector) right[vector] = load(weights + vector * lanes);
+#pragma GCC unroll 14
+      for (int row = 0; row < R; ++row) {
+        const Floats left = all(tiles[row * lanes + channel]);
+#pragma GCC unroll 2
+        for (int vector = 0; vector < VECTORS; ++vector) sums[row][vector] += left * right[vector];
+      }
+    }
+  }
+#pragma GCC unroll 14
+  for (int row = 0; row < R; ++row)
+#pragma GCC unroll 2
+    for (int vector = 0; vector < VECTORS; ++vector) store(out + vector * step + row * lanes, sums[row][vector]);
+}
+
+template <int VECTORS>
+void multiply_all(const float* tiles, int64_t step, int64_t channels, const float* weights, float* out, int64_t count) {
+  int64_t tile = 0;
+  for (; tile + ROWS <= count; tile += ROWS)
+    multiply<ROWS, VECTORS>(tiles + tile * lanes, step, channels, weights, out + tile * lanes);
+  for (; tile + 4 <= count; tile += 4)
+    multiply<4, VECTORS>(tiles + tile * lanes, step, channels, weights, out + tile * lanes);
+  for (; tile < count; ++tile)
+    multiply<1, VECTORS>(tiles + tile * lanes, step, channels, weights, out + tile * lanes);
+}
+
+// sums (SUM_ROWS, VECTORS x lanes), with `step` floats from row to row: the products of inputs and gradients at one
+// place, added up over the tiles; on top of what is there, unless this is the beginning.
+template <int VECTORS>
+void add_products(const float* inputs, const float* gradients, int64_t gradient_step, int64_t count, bool beginning, float* sums,
+                  int64_t step) {
+  Floats held[SUM_ROWS][VECTORS] = {};
+  if (!beginning)
+    for (int row = 0; row < SUM_ROWS; ++row)
+      for (int vector = 0; vector < VECTORS; ++vector) held[row][vector] = load(sums + row * step + vector * lanes);
+  for (int64_t tile = 0; tile < count; ++tile) {
+    Floats right[VECTORS];
+#pragma GCC unroll 2
+    for (int vector = 0; vector < VECTORS; ++vector) right[vector] = load(gradients + vector * gradient_step + tile * lanes);
+#pragma GCC unroll 8
+    for (int row = 0; row < SUM_ROWS; ++row) {
+      const Floats left = all(inputs[tile * lanes + row]);
+#pragma GCC unroll 2
+      for (int vector = 0; vector < VECTORS; ++vector) held[row][vector] += left * right[vector];
+    }
+  }
+  for (int row = 0; row < SUM_ROWS; ++row)
+    for (int vector = 0; vector < VECTORS; ++vector) store(sums + row * step + vector * lanes, held[row][vector]);
+}
+
+// Filters at each place: (PLACES, pairs of vectors of outputs, inputs, 2 x lanes); the last pair may be one vector.
+struct Filters {
+  int64_t inputs, outputs;
+
+  int64_t place_step() const { return vectors(outputs) * lanes * inputs; }
+  int64_t size() const { return PLACES * place_step(); }
+
+  // weight(output, row, column, input) tells a tap.
+  template <typename Weight>
+  void pack(const Weight& weight, float* packed, int threads) const {
+    parallel(threads, [&](int index) {
+      const Share mine = share(inputs, threads, index);
+      for (int64_t vector = 0; vector < vectors(outputs); ++vector) {
+        const int64_t pair = vector / 2 * 2, width = std::min<int64_t>(2, vectors(outputs) - pair) * lanes;
+        const int64_t count = std::min<int64_t>(lanes, outputs - vector * lanes);
+        for (int64_t input = mine.first; input < mine.last; ++input) {
+          float* const to = packed + pair * lanes * inputs + input * width + (vector - pair) * lanes;
+          transform<FilterTransform>(
+              [&](int row, int column) {
+                float taps[lanes] = {};
+                for (int64_t i = 0; i < count; ++i) taps[i] = weight(vector * lanes + i, row, column, input);
+                return load(taps);
+              },
+              [&](int row, int column, Floats values) { store(to + (row * INPUTS + column) * place_step(), values); });
+        }
+      }
+    });
+  }
+};
+
+// How many tiles to work on at a time. Filters that do not fit into the cache are read again for each group, so that
+// they want larger ones.
+int64_t group_size(const Convolution3x3& c, int64_t tiles) {
+  const int64_t each = PLACES * (vectors(c.in_channels) + vectors(c.out_channels)) * lanes * sizeof(float);
+  const int64_t filters = PLACES * c.in_channels * c.out_channels * sizeof(float);
+  return std::min(tiles, std::max<int64_t>(std::max(SCRATCH_BYTES, filters) / each / ROWS, 1) * ROWS);
+}
+
+int64_t tile_bytes(const Convolution3x3& c, int64_t group) {
+  return Arena::size<float>(Tiles::size(c.in_channels, group)) + Arena::size<float>(Tiles::size(c.out_channels, group));
+}
+
+void convolve(const float* x, const float* packed, const Filters& filters, const Convolution3x3& c, float* z,
+              int threads) {
+  const Tiling tiling(c);
+  const int64_t tiles = c.images * tiling.per_image();
+  parallel(threads, [&](int index) {
+    const Share mine = share(tiles, threads, index);
+    const int64_t group = group_size(c, mine.last - mine.first);
+    Arena arena(tile_bytes(c, group));
+    const Tiles inputs{arena.take<float>(Tiles::size(c.in_channels, group)), c.in_channels, group};
+    const Tiles outputs{arena.take<float>(Tiles::size(c.out_channels, group)), c.out_channels, group};
+    for (int64_t first = mine.first; first < mine.last; first += group) {
+      const int64_t count = std::min(group, mine.last - first);
+      for (int64_t i = 0; i < count; ++i) gather_inputs(x, tiling, first + i, inputs, i);
+      for (int64_t place = 0; place < PLACES; ++place)
+        for (int64_t vector = 0; vector < vectors(c.out_channels); vector += 2) {
+          const auto run = vector + 1 < vectors(c.out_channels) ? multiply_all<2> : multiply_all<1>;
+          run(inputs.at(place, 0), inputs.vector_step(), c.in_channels,
+              packed + place * filters.place_step() + vector * lanes * c.in_channels, outputs.at(place, vector), count);
+        }
+      for (int64_t i = 0; i < count; ++i) scatter_outputs(outputs, i, tiling, first + i, z);
+    }
+  });
+}
+
+// Room that all threads share, kept by the calling thread from call to call.
+Arena::Block& shared_block() {
+  static thread_local Arena::Block block;
+  return block;
+}
+
+// Sums over tiles of the products of inputs and gradients: (PLACES, in channels, out channels), both in whole vectors.
+struct Sums {
+  int64_t in_padded, out_padded;
+
+  explicit Sums(const Convolution3x3& c)
+      : in_padded(vectors(c.in_channels) * lanes), out_padded(vectors(c.out_channels) * lanes) {}
+
+  int64_t place_step() const { return in_padded * out_padded; }
+  int64_t size() const { return PLACES * place_step(); }
+};
+
+// How many parts of the tiles have sums of their own, one thread for each; or 1 where these would be large, and the
+// threads share the places. It depends on sizes alone, so that results do not depend on the number of threads.
+int64_t parts_of(const Sums& sizes, int64_t tiles) {
+  const bool small = PARTS * sizes.size() * static_cast<int64_t>(sizeof(float)) <= PARTS_BYTES;
+  return small && tiles >= PARTS * ROWS ? PARTS : 1;
+}
+
+// The sums over the tiles [begin, end), one after the other.
+void add_up(const float* x, const float* g, const Convolution3x3& c, int64_t begin, int64_t end, float* sums, int threads) {
+  const Tiling tiling(c);
+  const Sums sizes(c);
+  const int64_t group = std::min(end - begin, threads * group_size(c, end - begin));
+  Arena arena(tile_bytes(c, group));
+  const Tiles inputs{arena.take<float>(Tiles::size(c.in_channels, group)), c.in_channels, group};
+  const Tiles gradients{arena.take<float>(Tiles::size(c.out_channels, group)), c.out_channels, group};
+  for (int64_t first = begin; first < end; first += group) {
+    const int64_t count = std::min(group, end - first);
+    parallel(threads, [&](int index) {
+      const Share mine = share(count, threads, index);
+      for (int64_t i = mine.first; i < mine.last; ++i) {
+        gather_inputs(x, tiling, first + i, inputs, i);
+        gather_gradients(g, tiling, first + i, gradients, i);
+      }
+    });
+    parallel(threads, [&](int index) {
+      const Share mine = share(PLACES, threads, index);
+      for (int64_t place = mine.first; place < mine.last; ++place)
+        for (int64_t vector = 0; vector < vectors(c.out_channels); vector += 2) {
+          const auto run = vector + 1 < vectors(c.out_channels) ? add_products<2> : add_products<1>;
+          for (int64_t channel = 0; channel < sizes.in_padded; channel += SUM_ROWS)
+            run(inputs.at(place, channel / lanes) + channel % lanes, gradients.at(place, vector), gradients.vector_step(), count, first == begin,
+                sums + place * sizes.place_step() + channel * sizes.out_padded + vector * lanes, sizes.out_padded);
+        }
+    });
+  }
+}
+
+}  // namespace
+
+void winograd(const float* x, const float* weight, const Convolution3x3& c, float* z, int threads) {
+  const Filters filters{c.in_channels, c.out_channels};
+  Arena arena(Arena::size<float>(filters.size()), shared_block());
+  float* const packed = arena.take<float>(filters.size());
+  filters.pack(
+      [&](int64_t output, int row, int column, int64_t input) {
+        return weight[((output * TAPS + row) * TAPS + column) * c.in_channels + input];
+      },
+      packed, threads);
+  convolve(x, packed, filters, c, z, threads);
+}
+
+// A convolution of the gradient by the kernels turned round.
+void winograd_by_input(const float* g, const float* weight, const Convolution3x3& c, float* gx, int threads) {
+  const Convolution3x3 back{c.images, c.out_height(), c.out_width(), c.out_channels, c.in_channels, 2 - c.padding};
+  const Filters filters{c.out_channels, c.in_channels};
+  Arena arena(Arena::size<float>(filters.size()), shared_block());
+  float* const packed = arena.take<float>(filters.size());
+  filters.pack(
+      [&](int64_t output, int row, int column, int64_t input) {
+        return weight[((input * TAPS + TAPS - 1 - row) * TAPS + TAPS - 1 - column) * c.in_channels + output];
+      },
+      packed, threads);
+  convolve(g, packed, filters, back, gx, threads);
+}
+
+void winograd_by_weight(const float* g, const float* x, const Convolution3x3& c, float* gweight, int threads) {
+  const Sums sizes(c);
+  const int64_t tiles = c.images * Tiling(c).per_image(), parts = parts_of(sizes, tiles);
+  Arena arena(Arena::size<float>(parts * sizes.size()), shared_block());
+  float* const sums = arena.take<float>(parts * sizes.size());
+  if (parts == 1) {
+    add_up(x, g, c, 0, tiles, sums, threads);
+  } else {
+    parallel(threads, [&](int index) {
+      const Share mine = share(parts, threads, index);
+      for (int64_t part = mine.first; part < mine.last; ++part)
+        add_up(x, g, c, tiles * part / parts, tiles * (part + 1) / parts, sums + part * sizes.size(), 1);
+    });
+  }
+  parallel(threads, [&](int index) {
+    const Share mine = share(c.in_channels, threads, index);
+    for (int64_t vector = 0; vector < vectors(c.out_channels); ++vector)
+      for (int64_t input = mine.first; input < mine.last; ++input) {
+        const int64_t count = std::min<int64_t>(lanes, c.out_channels - vector * lanes);
+        const float* const from = sums + input * sizes.out_padded + vector * lanes;
+        float* const to = gweight + vector * lanes * TAPS * TAPS * c.in_channels + input;
+        transform<FilterGradientTransform>(
+            [&](int row, int column) {
+              Floats sum{};
+              for (int64_t part = 0; part < parts; ++part)
+                sum += load(from + part * sizes.size() + (row * INPUTS + column) * sizes.place_step());
+              return sum;
+            },
+            [&](int row, int column, Floats values) {
+              for (int64_t i = 0; i < count; ++i) to[((i * TAPS + row) * TAPS + column) * c.in_channels] = values[i];
+            });
+      }
+  });
+}
+
+}  // namespace convscope
