@@ -10,6 +10,7 @@
 #include "amx_conv.h"
 #include "amx_pack.h"
 #include "arena.h"
+#include "winograd.h"
 
 using namespace convscope;
 
@@ -235,8 +236,6 @@ void try_arena() {
   }
 }
 
-#if defined(CONVSCOPE_AMX)
-
 // Visits (input, weight, output) of every product in a convolution.
 template <typename Visit>
 void for_each_product(int64_t images, const Convolution& c, Visit&& visit) {
@@ -253,6 +252,38 @@ void for_each_product(int64_t images, const Convolution& c, Visit&& visit) {
     }
   }
 }
+
+void try_winograd(int threads) {
+  Convolution c{};
+  int64_t images;
+  do {
+    c = {between(1, 12), between(1, 12), between(1, 40), between(1, 40), 3, 1, between(0, 2)};
+    images = between(0, 9) ? between(1, 4) : 20;  // more tiles than are computed at a time
+  } while (c.height + 2 * c.padding < 3 || c.width + 2 * c.padding < 3 ||
+           images * c.out_height() * c.out_width() * c.row_values() * 3 * c.out_channels > 2000000);
+  const Convolution3x3 same{images, c.height, c.width, c.in_channels, c.out_channels, c.padding};
+  const int64_t size = images * c.out_height() * c.out_width() * c.out_channels;
+  const auto x = eighths<float>(images * c.height * c.width * c.in_channels), g = eighths<float>(size);
+  const auto weight = eighths<float>(c.out_channels * 3 * c.row_values());
+  auto z = room<float>(size), gx = room<float>(x.size()), gweight = room<float>(weight.size());
+  winograd(x.data(), weight.data(), same, z.data(), threads);
+  winograd_by_input(g.data(), weight.data(), same, gx.data(), threads);
+  winograd_by_weight(g.data(), x.data(), same, gweight.data(), threads);
+
+  Numbers exact(size), by_x(x.size()), by_weight(weight.size());
+  for_each_product(images, c, [&](int64_t from, int64_t by, int64_t to) {
+    exact.add(to, wide(x[from]) * weight[by]);
+    by_x.add(from, wide(g[to]) * weight[by]);
+    by_weight.add(by, wide(g[to]) * wide(x[from]));
+  });
+  for (Numbers* numbers : {&exact, &by_x, &by_weight})
+    for (double& magnitude : numbers->magnitude) magnitude += 1;  // a result takes part in the rounding of its neighbours
+  expect_near("winograd", z, exact.value, exact.magnitude);
+  expect_near("winograd by input", gx, by_x.value, by_x.magnitude);
+  expect_near("winograd by weight", gweight, by_weight.value, by_weight.magnitude);
+}
+
+#if defined(CONVSCOPE_AMX)
 
 template <typename T>
 void try_convolution(int threads) {
@@ -327,6 +358,7 @@ int main() {
     const int threads = turn % 4 + 1;
     try_tail<float>(threads);
     try_tail<BFloat16>(threads);
+    if (turn < 20) try_winograd(threads);
 #if defined(CONVSCOPE_AMX)
     try_packing();
     try_convolution<float>(threads);

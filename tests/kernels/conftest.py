@@ -76,6 +76,11 @@ def conv_norm_act_pool(
     return out, z.detach(), mean, invstd
 
 
+def winograd(x: Tensor, weight: Tensor, padding: int) -> Tensor:
+    """A convolution with kernels of 3 x 3."""
+    return F.conv2d(x, weight, None, 1, padding)
+
+
 def track(
     running_mean: Tensor | None,
     running_var: Tensor | None,
@@ -109,9 +114,11 @@ def defined_operators() -> Iterator[bool]:
         "track(Tensor(a!)? running_mean, Tensor(b!)? running_var, Tensor mean, Tensor invstd, Tensor? bias, float eps, "
         "float share, int count) -> ()"
     )
+    library.define("winograd(Tensor x, Tensor weight, int padding) -> Tensor")
     library.define("has_amx() -> bool")
     library.impl("norm_act_pool", norm_act_pool, "CompositeImplicitAutograd")
     library.impl("conv_norm_act_pool", conv_norm_act_pool, "CompositeImplicitAutograd")
+    library.impl("winograd", winograd, "CompositeImplicitAutograd")
     library.impl("track", track, "CompositeImplicitAutograd")
     library.impl("has_amx", lambda: False, "CompositeImplicitAutograd")
     yield False

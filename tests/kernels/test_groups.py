@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from convscope.kernels import groups
+from convscope.kernels import convolving, groups
 from convscope.kernels.groups import Group, Sum
 
 pytestmark = pytest.mark.usefixtures("operators")
@@ -93,9 +93,14 @@ def as_one(monkeypatch: pytest.MonkeyPatch) -> list[Group]:
     return ran
 
 
+@pytest.mark.parametrize("way", ["onednn", "winograd"])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
-def test_values_gradients_and_statistics(kind: str, training: bool, as_one: list[Group]) -> None:
+def test_values_gradients_and_statistics(
+    kind: str, training: bool, way: str, as_one: list[Group], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(groups.choice, "faster", lambda key, ways: asked.append(key) or way)
     torch.manual_seed(0)
     layers = [layer.train(training).to(memory_format=torch.channels_last) for layer in KINDS[kind]()]
     plain = copy.deepcopy(layers)
@@ -107,7 +112,9 @@ def test_values_gradients_and_statistics(kind: str, training: bool, as_one: list
         wanted = run(plain, x, other, one_by_one(plain))
         for ours, theirs in zip(run(layers, x, other, group), wanted, strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
-    assert as_one == ([group, group] if group.pays else [])
+    assert bool(asked) == (group.conv is not None and kind not in ("strided", "same"))
+    after = len(layers) > 1 and asked and way == "winograd"
+    assert as_one == ([group, group] if group.pays or after else [])
     for ours, theirs in zip(
         nn.ModuleList(layers).state_dict().values(), nn.ModuleList(plain).state_dict().values(), strict=True
     ):
@@ -195,27 +202,30 @@ def test_layers_that_rest() -> None:
     assert all(torch.equal(value, before[name]) for name, value in layers[1].state_dict().items())
 
 
+@pytest.mark.parametrize("way", ["winograd", "amx"])
 @pytest.mark.parametrize("kind", ["bias-norm-relu", "conv-norm-sum-relu", "bias-pool", "alone"])
 def test_the_faster_way_is_asked_for_once_and_trying_leaves_no_trace(
-    kind: str, monkeypatch: pytest.MonkeyPatch, operators: bool
+    kind: str, way: str, monkeypatch: pytest.MonkeyPatch, operators: bool
 ) -> None:
-    if operators and not torch.ops.convscope.has_amx():
+    if way == "amx" and operators and not torch.ops.convscope.has_amx():
         pytest.skip("this CPU has no AMX instructions, and cannot imitate them")
     asked: list[str] = []
 
     def faster(key: str, ways: dict[str, Callable[[], object]]) -> str:
         asked.append(key)
-        for way in ways.values():
-            way()
-        return "amx"
+        assert [*ways] == ["onednn", way]
+        for run in ways.values():
+            run()
+        return way
 
-    monkeypatch.setattr(groups, "has_amx", lambda: True)
+    monkeypatch.setattr(convolving, "has_amx", lambda: True)
     monkeypatch.setattr(groups.choice, "faster", faster)
     torch.manual_seed(0)
     layers = [layer.to(memory_format=torch.channels_last) for layer in KINDS[kind]()]
     plain, group = copy.deepcopy(layers), Group(layers)
-    x, other = draw((4, 3, 10, 10)), draw((4, 16, 10, 10), torch.bfloat16) if "sum" in kind else None
-    with torch.autocast("cpu", torch.bfloat16):
+    dtype = torch.bfloat16 if way == "amx" else torch.float32
+    x, other = draw((4, 3, 10, 10)), draw((4, 16, 10, 10), dtype) if "sum" in kind else None
+    with torch.autocast("cpu", torch.bfloat16, enabled=way == "amx"):
         ours, theirs = run(layers, x, other, group), run(plain, x, other, one_by_one(plain))
         group(x[:2].requires_grad_(), None if other is None else other[:2])
     assert len(asked) == 1 and "Conv2d(3, 16" in asked[0]
@@ -224,18 +234,26 @@ def test_the_faster_way_is_asked_for_once_and_trying_leaves_no_trace(
     assert all(parameter.grad is None for layer in layers for parameter in layer.parameters())
     if group.norm is not None:
         assert group.norm.num_batches_tracked == 2
-    group(x, None if other is None else other.float())  # in float32 nobody asks
-    assert len(asked) == 1
 
 
-@pytest.mark.parametrize("options", [{"kernel_size": 13, "padding": 6}, {"kernel_size": 1, "padding": 1}])
-def test_kernels_that_the_tiles_do_not_take_are_pytorch_s(
-    options: dict[str, int], as_one: list[Group], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("way", "options"),
+    [
+        ("amx", {"kernel_size": 13, "padding": 6}),
+        ("amx", {"kernel_size": 1, "padding": 1}),
+        ("winograd", {"kernel_size": 1}),
+        ("winograd", {"kernel_size": 5, "padding": 2}),
+        ("winograd", {"kernel_size": 3, "stride": 2}),
+        ("winograd", {"kernel_size": 3, "padding": 3}),
+    ],
+)
+def test_what_our_ways_do_not_take_is_pytorch_s(
+    way: str, options: dict[str, int], as_one: list[Group], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(groups, "has_amx", lambda: True)
+    monkeypatch.setattr(convolving, "has_amx", lambda: True)
     monkeypatch.setattr(groups.choice, "faster", lambda key, ways: pytest.fail("asked"))
     layers = [nn.Conv2d(3, 16, **options), norm(), RELU()]
     layers = [layer.to(memory_format=torch.channels_last) for layer in layers]
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=way == "amx"):
         assert Group(layers)(draw((2, 3, 8, 8))).shape[:2] == (2, 16)
     assert len(as_one) == 1

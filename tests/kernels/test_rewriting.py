@@ -15,9 +15,9 @@ pytestmark = pytest.mark.usefixtures("operators")
 
 
 @pytest.fixture(autouse=True)
-def no_amx(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which would make groups of single convolutions."""
-    monkeypatch.setattr(rewriting, "has_amx", lambda: False)
+def none_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No single convolution is a group."""
+    monkeypatch.setattr(rewriting, "may_gain_alone", lambda conv: False)
 
 
 def found(model: nn.Module) -> list[str]:
@@ -48,7 +48,7 @@ NORM, RELU = nn.BatchNorm2d, nn.ReLU
         ((conv(), nn.Identity(), NORM(4), nn.Identity(), nn.GELU()), ["Conv2d-BatchNorm2d-GELU"]),
         ((NORM(4), RELU(), conv(), NORM(4), RELU(), conv()), ["BatchNorm2d-ReLU", "Conv2d-BatchNorm2d-ReLU"]),
         ((conv(), nn.LeakyReLU(-0.5), NORM(4)), []),
-        ((conv(), RELU(), RELU()), []),  # which gains on AMX alone
+        ((conv(), RELU(), RELU()), []),  # which may gain alone
         ((conv(), nn.Dropout(), NORM(4), nn.Dropout(), RELU()), []),
         ((conv(), nn.MaxPool2d(3, stride=2), RELU()), []),
         ((conv(), nn.MaxPool2d(2, ceil_mode=True), RELU()), []),
@@ -154,8 +154,9 @@ def test_nothing_is_read_later_than_it_is_written() -> None:
 
 
 def test_single_convolutions_where_they_have_a_way_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rewriting, "has_amx", lambda: True)
-    assert found(nn.Sequential(conv(), nn.Dropout(), conv(), RELU())) == ["Conv2d", "Conv2d-ReLU"]
+    monkeypatch.setattr(rewriting, "may_gain_alone", lambda conv: conv.stride == (1, 1))
+    layers = (conv(), nn.Dropout(), conv(), RELU(), conv(stride=2), RELU(), conv(stride=2), NORM(4))
+    assert found(nn.Sequential(*layers)) == ["Conv2d", "Conv2d-ReLU", "Conv2d-BatchNorm2d"]
 
 
 def test_programs_that_cannot_be_written_down() -> None:

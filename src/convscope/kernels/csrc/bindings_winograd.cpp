@@ -42,6 +42,7 @@ std::tuple<Tensor, Tensor> winograd_backward_of_tensors(const Tensor& g_given, c
   const Tensor dweight = new_images(weight.sizes(), at::kFloat);
   const int threads = at::get_num_threads();
   if (need_gx) winograd_by_input(read<float>(g), read<float>(weight), c, write<float>(gx), threads);
+  if (c.images == 0) return {gx, dweight.zero_()};
   winograd_by_weight(read<float>(g), read<float>(x), c, write<float>(dweight), threads);
   return {gx, dweight};
 }
