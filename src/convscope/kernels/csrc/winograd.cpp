@@ -118,7 +118,7 @@ int64_t group_size(const Convolution3x3& c, int64_t tiles) {
 }
 
 int64_t tile_bytes(const Convolution3x3& c, int64_t group) {
-  return Arena::size<float>(Tiles::size(c.in_channels, group)) + Arena::size<float>(Tiles::size(c.out_channels, group));
+  return Arena::size<float>(WinogradTiles::size(c.in_channels, group)) + Arena::size<float>(WinogradTiles::size(c.out_channels, group));
 }
 
 void convolve(const float* x, const float* packed, const Filters& filters, const Convolution3x3& c, float* z,
@@ -129,8 +129,8 @@ void convolve(const float* x, const float* packed, const Filters& filters, const
     const Share mine = share(tiles, threads, index);
     const int64_t group = group_size(c, mine.last - mine.first);
     Arena arena(tile_bytes(c, group));
-    const Tiles inputs{arena.take<float>(Tiles::size(c.in_channels, group)), c.in_channels, group};
-    const Tiles outputs{arena.take<float>(Tiles::size(c.out_channels, group)), c.out_channels, group};
+    const WinogradTiles inputs{arena.take<float>(WinogradTiles::size(c.in_channels, group)), c.in_channels, group};
+    const WinogradTiles outputs{arena.take<float>(WinogradTiles::size(c.out_channels, group)), c.out_channels, group};
     for (int64_t first = mine.first; first < mine.last; first += group) {
       const int64_t count = std::min(group, mine.last - first);
       for (int64_t i = 0; i < count; ++i) gather_inputs(x, tiling, first + i, inputs, i);
@@ -175,8 +175,8 @@ void add_up(const float* x, const float* g, const Convolution3x3& c, int64_t beg
   const Sums sizes(c);
   const int64_t group = std::min(end - begin, threads * group_size(c, end - begin));
   Arena arena(tile_bytes(c, group));
-  const Tiles inputs{arena.take<float>(Tiles::size(c.in_channels, group)), c.in_channels, group};
-  const Tiles gradients{arena.take<float>(Tiles::size(c.out_channels, group)), c.out_channels, group};
+  const WinogradTiles inputs{arena.take<float>(WinogradTiles::size(c.in_channels, group)), c.in_channels, group};
+  const WinogradTiles gradients{arena.take<float>(WinogradTiles::size(c.out_channels, group)), c.out_channels, group};
   for (int64_t first = begin; first < end; first += group) {
     const int64_t count = std::min(group, end - first);
     parallel(threads, [&](int index) {

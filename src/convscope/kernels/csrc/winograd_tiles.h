@@ -27,7 +27,7 @@ struct Tiling {
 
 // Values of some tiles at each place: (PLACES, vectors of channels, tiles, lanes), so that what is multiplied by the same
 // weights lies a step apart that the compiler knows.
-struct Tiles {
+struct WinogradTiles {
   float* values;
   int64_t channels, tiles;
 
@@ -41,7 +41,7 @@ struct Tiles {
 
 // A part of an image, transformed: `size` x `size` values from (top, left), zeros outside.
 template <typename Transform>
-void gather(const float* image, int64_t height, int64_t width, int64_t top, int64_t left, const Tiles& tiles,
+void gather(const float* image, int64_t height, int64_t width, int64_t top, int64_t left, const WinogradTiles& tiles,
             int64_t index) {
   constexpr int size = Transform::from;
   const int64_t channels = tiles.channels, row_step = width * channels, place_step = tiles.place_step();
@@ -67,21 +67,21 @@ void gather(const float* image, int64_t height, int64_t width, int64_t top, int6
   }
 }
 
-inline void gather_inputs(const float* x, const Tiling& tiling, int64_t tile, const Tiles& tiles, int64_t index) {
+inline void gather_inputs(const float* x, const Tiling& tiling, int64_t tile, const WinogradTiles& tiles, int64_t index) {
   const int64_t place = tile % tiling.per_image();
   gather<InputTransform>(x + tile / tiling.per_image() * tiling.height * tiling.width * tiles.channels, tiling.height,
                          tiling.width, place / tiling.columns * OUTPUTS - tiling.padding,
                          place % tiling.columns * OUTPUTS - tiling.padding, tiles, index);
 }
 
-inline void gather_gradients(const float* g, const Tiling& tiling, int64_t tile, const Tiles& tiles, int64_t index) {
+inline void gather_gradients(const float* g, const Tiling& tiling, int64_t tile, const WinogradTiles& tiles, int64_t index) {
   const int64_t place = tile % tiling.per_image();
   gather<GradientTransform>(g + tile / tiling.per_image() * tiling.out_height * tiling.out_width * tiles.channels,
                             tiling.out_height, tiling.out_width, place / tiling.columns * OUTPUTS,
                             place % tiling.columns * OUTPUTS, tiles, index);
 }
 
-inline void scatter_outputs(const Tiles& tiles, int64_t index, const Tiling& tiling, int64_t tile, float* z) {
+inline void scatter_outputs(const WinogradTiles& tiles, int64_t index, const Tiling& tiling, int64_t tile, float* z) {
   const int64_t place = tile % tiling.per_image(), channels = tiles.channels, place_step = tiles.place_step();
   const int64_t top = place / tiling.columns * OUTPUTS, left = place % tiling.columns * OUTPUTS;
   const int64_t row_step = tiling.out_width * channels;
