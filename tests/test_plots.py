@@ -15,6 +15,7 @@ from PIL import Image
 
 from convscope import plots
 from convscope.errors import ConvscopeError, UserError
+from convscope.plots.style import LOOK
 
 CLASSES = ["T-shirt/top", "Trouser", "Ankle boot"]
 
@@ -306,12 +307,21 @@ def test_the_same_figure_gives_the_same_bytes_and_no_metadata(tmp_path):
         assert image.getpixel((0, 0))[:3] == (255, 255, 255)
 
 
+def test_a_saved_figure_is_what_matplotlib_saves_and_as_it_was(tmp_path):
+    figure = plots.sample_strip(pictures(3), [0, 1, 2], CLASSES)
+    plots.save_figure(figure, tmp_path / "ours.png")
+    assert figure.dpi == matplotlib.figure.Figure().dpi
+    with style.context(["default", LOOK]):
+        figure.savefig(tmp_path / "theirs.png", dpi=150, metadata={"Software": None})
+    assert (tmp_path / "ours.png").read_bytes() == (tmp_path / "theirs.png").read_bytes()
+
+
 def test_a_picture_that_cannot_be_written_leaves_the_old_one(tmp_path):
     path = tmp_path / "picture.png"
     path.write_bytes(b"old")
 
     class Broken(matplotlib.figure.Figure):
-        def savefig(self, *args, **kwargs):
+        def draw(self, renderer):
             raise OSError(28, "No space left on device")
 
     with pytest.raises(ConvscopeError, match="No space left"):

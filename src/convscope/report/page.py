@@ -6,15 +6,17 @@ later.
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from convscope import plots
 from convscope.files import write_text
 from convscope.numbers import compact, counted, duration, number, percent, short, whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def write_page(path: Path, template: str, **content: Any) -> Path:
@@ -27,7 +29,7 @@ def write_page(path: Path, template: str, **content: Any) -> Path:
     return path
 
 
-def drawing(figure: Figure) -> Markup:
+def drawing(figure: "Figure") -> Markup:
     """A figure as a part of a page, in its colours; Matplotlib has escaped all texts in it."""
     return Markup(plots.svg(figure))
 

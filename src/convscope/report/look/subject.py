@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from convscope import plots
@@ -19,6 +19,9 @@ from convscope.models.summary import Layer, summarise
 from convscope.predict import Predictor
 from convscope.report.look.page import Picture
 from convscope.runs import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _MAPS = 10
 """Channels of a layer whose maps are drawn."""
@@ -124,7 +127,7 @@ class Subject:
         )
         return (inputs.cpu() * std + mean).clamp(0, 1)
 
-    def save(self, figure: Figure, name: str, description: str) -> Picture:
+    def save(self, figure: "Figure", name: str, description: str) -> Picture:
         """Write a figure into the folder; what a file cannot be called is left out of its name."""
         path = self.folder / (re.sub(r"[^A-Za-z0-9._-]+", "-", name) + ".png")
         plots.save_figure(figure, path)
