@@ -74,6 +74,9 @@ def summarise(model: nn.Module, input_shape: tuple[int, int, int]) -> Summary:
     network = copy_with(
         model, lambda tensor: tensor.detach().to("meta")
     ).train()  # auxiliary classifiers answer in training alone
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):  # changes no shape, and takes PyTorch longer than all else without values
+            layer.forward = nn.Identity().forward  # type: ignore[method-assign]
     dtype = next((parameter.dtype for parameter in network.parameters()), None)
     # Two, for no norm can be trained on a single value.
     images = torch.empty((2, *input_shape), device="meta", dtype=dtype)
