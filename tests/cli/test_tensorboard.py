@@ -33,7 +33,9 @@ def test_train_leaves_events(command: Command, place: Path, fashion_slice: Path)
 def test_compare_leaves_events_of_each_run(
     command: Command, place: Path, fashion_slice: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convscope.report.write_report", lambda run: None)  # which takes most of the time
+    # Which take most of the time.
+    monkeypatch.setattr("convscope.report.write_report", lambda run: None)
+    monkeypatch.setattr("convscope.plots.save_figure", lambda figure, path: None)
     done = command("compare", fashion_slice, "linear", "simplenet", "--tensorboard", *QUICK)
     assert done.status == 0, done
     runs = [path.parent for path in (place / "runs").glob("*/config.yaml")]

@@ -139,6 +139,7 @@ def test_a_network_s_option_may_be_true_or_false(word: str, value: bool) -> None
     assert setting(flags).model_options["auxiliary"] is value
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_every_flag_reaches_the_setting(command: Command, fashion_slice: Path) -> None:
     # R-A3, R-A4, R-A5, R-B1, R-B2, R-B5
     flags: dict[str, Any] = {

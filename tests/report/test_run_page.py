@@ -155,6 +155,7 @@ def test_every_epoch_is_listed_in_numbers(tested: Runs, read: Read) -> None:
     assert table["2"] == ["0.5", "0.5", "0.75", "0.4", "0.001", "1", "51234", "41.6"]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_the_command_that_repeats_the_run_can_be_pasted(tested: Runs, read: Read) -> None:
     run = tested("two words")
     for path in (write_report(run), write_slides(run)):
@@ -225,6 +226,7 @@ def test_without_test_figures_the_validation_figures_stand_in(tested: Runs, read
     assert page.images == []
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_run_from_before_images_were_kept_is_told_how_to_get_them(tested: Runs, read: Read) -> None:
     run = tested()
     for name in ("examples.npz", "data.json"):
@@ -240,6 +242,7 @@ def test_a_network_that_this_version_does_not_know_has_no_table_of_layers(tested
     assert "multiply-adds" not in read(write_report(run)).text
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_perfect_network_has_no_confused_pairs(tested: Runs, read: Read) -> None:
     page = read(write_report(tested(answers=(0, 0, 0, 1, 2))))
     assert "No test image was given a wrong class." in page.text
@@ -262,6 +265,7 @@ def test_more_classes_than_a_page_can_show(tested: Runs, read: Read) -> None:
     assert page.attributes("button") == []
 
 
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("name", ["metrics.json", "data.json"])
 def test_a_damaged_run_is_a_clear_error_and_keeps_its_old_page(name: str, tested: Runs) -> None:
     run = tested()
