@@ -37,6 +37,7 @@ def values(path: Path) -> list[tuple[Any, ...]]:
     return [tuple(trial.values.values()) for trial in Study.open(path).tried()]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_search_from_begin_to_end(process: Command, command: Command, fashion_slice: Path, place: Path) -> None:
     # R-A12
     done = process("search", fashion_slice, "linear", "--epochs", 2, "--trials", 5, "--name", "first", *SMALL)
@@ -229,7 +230,6 @@ def test_a_stopped_search_gives_its_trials_back(begun: Begun, fashion_slice: Pat
 
 
 @pytest.mark.usefixtures("no_pictures")
-@pytest.mark.usefixtures("no_pictures")
 def test_processes_are_born_deaf_to_ctrl_c(
     command: Command, fashion_slice: Path, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,6 +243,7 @@ def test_processes_are_born_deaf_to_ctrl_c(
     assert heard[0] == signal.SIG_IGN != heard[1]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_several_processes_share_a_search(begun: Begun, command: Command, fashion_slice: Path, place: Path) -> None:
     # R-A12. Two of one command, and a second command that joins them.
     words = (fashion_slice, "linear", "--epochs", 10, *SMALL, *VARY, "--name", "first", "--trials", 8)
