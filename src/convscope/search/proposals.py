@@ -36,6 +36,7 @@ def open_storage(path: Path, *, new: bool = False) -> RDBStorage:
         URL.create("sqlite", database=str(path / FILE)).render_as_string().replace("{", "%7B").replace("}", "%7D"),
         engine_kwargs={"connect_args": {"timeout": _PATIENCE}},
         skip_table_creation=not new,
+        skip_compatibility_check=new,  # it is of this very version
     )
 
 
