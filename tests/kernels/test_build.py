@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from convscope.kernels import build
+from convscope.kernels import compiler
 from convscope.kernels.build import LOG, Library
 
 pytestmark = pytest.mark.skipif(
@@ -225,7 +225,7 @@ def test_other_machines_are_told(
 
 
 def test_missing_headers_are_told(cache: Path, sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "_torch", lambda: tmp_path)
+    monkeypatch.setattr(compiler, "torch_folder", lambda: tmp_path)
     assert "header files are missing" in str(Library(sources).obstacle())
 
 

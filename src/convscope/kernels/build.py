@@ -1,4 +1,4 @@
-"""Building the compiled kernels with this machine's compiler, once, and loading them into PyTorch.
+"""The compiled kernels, built with this machine's compiler once, kept, and loaded into PyTorch.
 
 The package carries their C++ sources and no program, so that it installs everywhere and the program uses all that this
 CPU has. It is kept in the user's cache directory, in a folder for these sources, this compiler, PyTorch and CPU.
@@ -13,7 +13,6 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -24,8 +23,8 @@ import torch
 from convscope.downloads import Progress, file_digest
 from convscope.errors import ConvscopeError
 from convscope.files import TEMPORARY, atomic_path, locked, write_text
+from convscope.kernels import compiler
 
-COMPILER = "g++"
 LOG = "failed.txt"
 """What the compiler said when it failed; as long as this file lies there, it is not tried again."""
 
@@ -103,9 +102,9 @@ class Library:
             return f"they are for Linux, not for {name}; training goes on without them"
         if platform.machine() not in ("x86_64", "aarch64"):
             return f"they are for x86-64 and ARM, not for {platform.machine()}; training goes on without them"
-        if shutil.which(COMPILER) is None:
-            return f"there is no compiler {COMPILER} here; install it, for example with `apt-get install g++`"
-        if not (_torch() / "include" / "ATen" / "core" / "Tensor.h").exists():
+        if shutil.which(compiler.COMPILER) is None:
+            return f"there is no compiler {compiler.COMPILER} here; install it, for example with `apt-get install g++`"
+        if not (compiler.torch_folder() / "include" / "ATen" / "core" / "Tensor.h").exists():
             return "PyTorch's header files are missing; install PyTorch with `pip install torch`, which brings them"
         return self._failed()
 
@@ -123,7 +122,7 @@ class Library:
         digest = hashlib.blake2b(digest_size=10)
         for source in sorted((*self.sources.glob("*.cpp"), *self.sources.glob("*.h"))):
             digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
-        for part in (*_flags(), _version(), str(torch.__version__), *_cpu()):
+        for part in (*compiler.flags(), compiler.version(), str(torch.__version__), *compiler.cpu()):
             digest.update(part.encode() + b"\0")
         return platformdirs.user_cache_path("convscope") / "kernels" / digest.hexdigest()
 
@@ -169,13 +168,13 @@ class Library:
         with tempfile.TemporaryDirectory(prefix="convscope-") as place:
             library = Path(place, "library.so")
             try:
-                _compile(sorted(self.sources.glob("*.cpp")), library, progress)
+                compiler.compile_library(sorted(self.sources.glob("*.cpp")), library, progress)
             except subprocess.CalledProcessError as error:
                 words = f"{' '.join(map(str, error.cmd))}\n\n{error.stderr}"
                 if any(sign in words for sign in _PASSING):
-                    raise _NotBuilt(_summary(error.stderr)) from error
+                    raise _NotBuilt(compiler.first_error(error.stderr)) from error
                 write_text(self.folder / LOG, words)
-                raise _NotBuilt(self._failed() or _summary(words)) from error
+                raise _NotBuilt(self._failed() or compiler.first_error(words)) from error
             # A name by the content: nobody takes half of a file for a library.
             path = self.folder / f"{file_digest(library, _CHECKSUM)[:16]}.so"
             with atomic_path(path) as temporary:
@@ -194,106 +193,10 @@ class Library:
         words = self.refusal()
         if words is None:
             return None
-        return f"{_summary(words)}; {self.folder / LOG} has all that it said, remove it to try again"
+        return f"{compiler.first_error(words)}; {self.folder / LOG} has all that it said, remove it to try again"
 
 
 KERNELS = Library(Path(__file__).parent / "csrc")
-
-
-def _compile(sources: list[Path], library: Path, progress: Progress) -> None:
-    """Compile each source, as many at once as there are cores, and link them.
-
-    Calls the compiler itself: `torch.utils.cpp_extension.load` needs ninja and Python's headers, and its lock is a file
-    that outlives a killed process.
-
-    Raises:
-        subprocess.CalledProcessError: with what the compiler said as `stderr`.
-    """
-    sizes = {source: source.stat().st_size for source in sources}
-    done: list[int] = []
-
-    def tell() -> None:
-        progress("building kernels for this CPU, once", sum(done), sum(sizes.values()))
-
-    def compile_one(source: Path) -> Path:
-        target = library.with_name(f"{source.stem}.o")
-        _run([COMPILER, *_flags(), *_includes(), "-c", str(source), "-o", str(target)])
-        done.append(sizes[source])
-        tell()
-        return target
-
-    tell()
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        # The longest first: those that read PyTorch's headers.
-        ordered = sorted(sources, key=lambda source: b"<torch/" not in source.read_bytes())
-        objects = list(pool.map(compile_one, ordered))
-    # Without -fopenmp: what the kernels call of OpenMP is found in the runtime that PyTorch has loaded. Linking would
-    # bring the system's one in beside it, and the threads of two runtimes fight for the cores.
-    libraries = [f"-L{_torch() / 'lib'}", "-ltorch_cpu", "-lc10"]
-    _run([COMPILER, "-shared", "-s", *map(str, objects), *libraries, "-o", str(library)])
-
-
-def _run(command: list[str]) -> None:
-    subprocess.run(
-        command, check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-        env=os.environ | {"LC_ALL": "C"},
-    )  # fmt: skip
-
-
-def _flags() -> list[str]:
-    if os.environ.get("CONVSCOPE_SOFTWARE_TILES") == "1":  # for tests of what is done with AMX where there is none
-        amx = ["-DCONVSCOPE_SOFTWARE_TILES"]
-    else:  # GCC knows AMX, but not every CPU that has it
-        amx = ["-mamx-tile", "-mamx-bf16"] if torch.cpu.get_capabilities().get("amx_bf16", False) else []
-    return [
-        "-std=c++20",
-        "-O3",
-        "-march=native" if platform.machine() == "x86_64" else "-mcpu=native",
-        *amx,
-        "-fno-math-errno",
-        "-fno-trapping-math",
-        "-fopenmp",
-        "-fPIC",
-        "-fvisibility=hidden",
-        f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}",
-    ]
-
-
-def _includes() -> list[str]:
-    return [f"-I{_torch() / 'include'}", f"-I{_torch() / 'include/torch/csrc/api/include'}"]
-
-
-def _torch() -> Path:
-    return Path(torch.__file__).parent
-
-
-def _version() -> str:
-    """The compiler's own line about itself, empty where there is none."""
-    try:
-        return subprocess.run([COMPILER, "--version"], capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-
-
-def _cpu() -> Iterator[str]:
-    """What `native` is: the lines on the first core that name the model and the instructions."""
-    yield platform.machine()
-    with suppress(OSError), Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            if line.startswith(("model", "cpu family", "stepping", "flags", "CPU ", "Features")):
-                yield line
-            elif not line.strip():
-                return
-
-
-def _summary(words: str) -> str:
-    """The first error in a compiler's words."""
-    for line in words.splitlines():
-        place, found, reason = line.partition("error: ")
-        if found:
-            where = Path(place.partition(":")[0]).name
-            return f"{COMPILER} cannot build them ({f'{where}: ' if where else ''}{reason})"
-    return f"{COMPILER} cannot build them"
 
 
 @contextmanager
