@@ -4,80 +4,15 @@
 
 #include "arena.h"
 #include "parallel.h"
+#include "winograd_products.h"
 #include "winograd_tiles.h"
 
 namespace convscope {
 namespace {
 
-// As many sums as registers hold beside what is multiplied: rows of tiles times two vectors of channels.
-#if defined(CONVSCOPE_AVX512) || defined(__aarch64__)
-constexpr int ROWS = 14;
-#else
-constexpr int ROWS = 6;
-#endif
-constexpr int SUM_ROWS = lanes / 2;         // channels of the input, of sums over tiles
-constexpr int64_t SCRATCH_BYTES = 1 << 20;  // for the tiles that a thread works on at a time: half of a second-level cache
+constexpr int64_t SCRATCH_BYTES = 1 << 20;  // for the tiles that a thread works on at a time: half of its cache
 constexpr int64_t PARTS = 8;
 constexpr int64_t PARTS_BYTES = 8 << 20;
-
-// out (R, VECTORS x lanes) = tiles (R, channels) times weights (channels, VECTORS x lanes), at one place.
-template <int R, int VECTORS>
-void multiply(const float* tiles, int64_t step, int64_t channels, const float* weights, float* out) {
-  Floats sums[R][VECTORS] = {};
-  for (int64_t first = 0; first < channels; first += lanes, tiles += step) {
-    const int64_t count = std::min<int64_t>(lanes, channels - first);
-    for (int64_t channel = 0; channel < count; ++channel, weights += VECTORS * lanes) {
-      Floats right[VECTORS];
-#pragma GCC unroll 2
-      for (int vector = 0; vector < VECTORS; ++vector) right[vector] = load(weights + vector * lanes);
-#pragma GCC unroll 14
-      for (int row = 0; row < R; ++row) {
-        const Floats left = all(tiles[row * lanes + channel]);
-#pragma GCC unroll 2
-        for (int vector = 0; vector < VECTORS; ++vector) sums[row][vector] += left * right[vector];
-      }
-    }
-  }
-#pragma GCC unroll 14
-  for (int row = 0; row < R; ++row)
-#pragma GCC unroll 2
-    for (int vector = 0; vector < VECTORS; ++vector) store(out + vector * step + row * lanes, sums[row][vector]);
-}
-
-template <int VECTORS>
-void multiply_all(const float* tiles, int64_t step, int64_t channels, const float* weights, float* out, int64_t count) {
-  int64_t tile = 0;
-  for (; tile + ROWS <= count; tile += ROWS)
-    multiply<ROWS, VECTORS>(tiles + tile * lanes, step, channels, weights, out + tile * lanes);
-  for (; tile + 4 <= count; tile += 4)
-    multiply<4, VECTORS>(tiles + tile * lanes, step, channels, weights, out + tile * lanes);
-  for (; tile < count; ++tile)
-    multiply<1, VECTORS>(tiles + tile * lanes, step, channels, weights, out + tile * lanes);
-}
-
-// sums (SUM_ROWS, VECTORS x lanes), with `step` floats from row to row: the products of inputs and gradients at one
-// place, added up over the tiles; on top of what is there, unless this is the beginning.
-template <int VECTORS>
-void add_products(const float* inputs, const float* gradients, int64_t gradient_step, int64_t count, bool beginning, float* sums,
-                  int64_t step) {
-  Floats held[SUM_ROWS][VECTORS] = {};
-  if (!beginning)
-    for (int row = 0; row < SUM_ROWS; ++row)
-      for (int vector = 0; vector < VECTORS; ++vector) held[row][vector] = load(sums + row * step + vector * lanes);
-  for (int64_t tile = 0; tile < count; ++tile) {
-    Floats right[VECTORS];
-#pragma GCC unroll 2
-    for (int vector = 0; vector < VECTORS; ++vector) right[vector] = load(gradients + vector * gradient_step + tile * lanes);
-#pragma GCC unroll 8
-    for (int row = 0; row < SUM_ROWS; ++row) {
-      const Floats left = all(inputs[tile * lanes + row]);
-#pragma GCC unroll 2
-      for (int vector = 0; vector < VECTORS; ++vector) held[row][vector] += left * right[vector];
-    }
-  }
-  for (int row = 0; row < SUM_ROWS; ++row)
-    for (int vector = 0; vector < VECTORS; ++vector) store(sums + row * step + vector * lanes, held[row][vector]);
-}
 
 // Filters at each place: (PLACES, pairs of vectors of outputs, inputs, 2 x lanes); the last pair may be one vector.
 struct Filters {
@@ -117,9 +52,23 @@ int64_t group_size(const Convolution3x3& c, int64_t tiles) {
   return std::min(tiles, std::max<int64_t>(std::max(SCRATCH_BYTES, filters) / each / ROWS, 1) * ROWS);
 }
 
-int64_t tile_bytes(const Convolution3x3& c, int64_t group) {
-  return Arena::size<float>(WinogradTiles::size(c.in_channels, group)) + Arena::size<float>(WinogradTiles::size(c.out_channels, group));
-}
+// Room for a group of tiles of inputs, and as many of outputs or of their gradients.
+struct Scratch {
+  Arena arena;
+  WinogradTiles inputs, outputs;
+
+  Scratch(const Convolution3x3& c, int64_t group)
+      : arena(bytes(c.in_channels, group) + bytes(c.out_channels, group)), inputs(take(c.in_channels, group)),
+        outputs(take(c.out_channels, group)) {}
+
+  static int64_t bytes(int64_t channels, int64_t group) {
+    return Arena::size<float>(WinogradTiles::size(channels, group));
+  }
+
+  WinogradTiles take(int64_t channels, int64_t group) {
+    return {arena.take<float>(WinogradTiles::size(channels, group)), channels, group};
+  }
+};
 
 void convolve(const float* x, const float* packed, const Filters& filters, const Convolution3x3& c, float* z,
               int threads) {
@@ -128,9 +77,8 @@ void convolve(const float* x, const float* packed, const Filters& filters, const
   parallel(threads, [&](int index) {
     const Share mine = share(tiles, threads, index);
     const int64_t group = group_size(c, mine.last - mine.first);
-    Arena arena(tile_bytes(c, group));
-    const WinogradTiles inputs{arena.take<float>(WinogradTiles::size(c.in_channels, group)), c.in_channels, group};
-    const WinogradTiles outputs{arena.take<float>(WinogradTiles::size(c.out_channels, group)), c.out_channels, group};
+    const Scratch scratch(c, group);
+    const WinogradTiles &inputs = scratch.inputs, &outputs = scratch.outputs;
     for (int64_t first = mine.first; first < mine.last; first += group) {
       const int64_t count = std::min(group, mine.last - first);
       for (int64_t i = 0; i < count; ++i) gather_inputs(x, tiling, first + i, inputs, i);
@@ -170,13 +118,13 @@ int64_t parts_of(const Sums& sizes, int64_t tiles) {
 }
 
 // The sums over the tiles [begin, end), one after the other.
-void add_up(const float* x, const float* g, const Convolution3x3& c, int64_t begin, int64_t end, float* sums, int threads) {
+void add_up(const float* x, const float* g, const Convolution3x3& c, int64_t begin, int64_t end, float* sums,
+            int threads) {
   const Tiling tiling(c);
   const Sums sizes(c);
   const int64_t group = std::min(end - begin, threads * group_size(c, end - begin));
-  Arena arena(tile_bytes(c, group));
-  const WinogradTiles inputs{arena.take<float>(WinogradTiles::size(c.in_channels, group)), c.in_channels, group};
-  const WinogradTiles gradients{arena.take<float>(WinogradTiles::size(c.out_channels, group)), c.out_channels, group};
+  const Scratch scratch(c, group);
+  const WinogradTiles &inputs = scratch.inputs, &gradients = scratch.outputs;
   for (int64_t first = begin; first < end; first += group) {
     const int64_t count = std::min(group, end - first);
     parallel(threads, [&](int index) {
@@ -192,7 +140,8 @@ void add_up(const float* x, const float* g, const Convolution3x3& c, int64_t beg
         for (int64_t vector = 0; vector < vectors(c.out_channels); vector += 2) {
           const auto run = vector + 1 < vectors(c.out_channels) ? add_products<2> : add_products<1>;
           for (int64_t channel = 0; channel < sizes.in_padded; channel += SUM_ROWS)
-            run(inputs.at(place, channel / lanes) + channel % lanes, gradients.at(place, vector), gradients.vector_step(), count, first == begin,
+            run(inputs.at(place, channel / lanes) + channel % lanes, gradients.at(place, vector),
+                gradients.vector_step(), count, first == begin,
                 sums + place * sizes.place_step() + channel * sizes.out_padded + vector * lanes, sizes.out_padded);
         }
     });

@@ -25,8 +25,8 @@ struct Tiling {
   int64_t per_image() const { return rows * columns; }
 };
 
-// Values of some tiles at each place: (PLACES, vectors of channels, tiles, lanes), so that what is multiplied by the same
-// weights lies a step apart that the compiler knows.
+// Values of some tiles at each place: (PLACES, vectors of channels, tiles, lanes), so that what is multiplied by the
+// same weights lies a step apart that the compiler knows.
 struct WinogradTiles {
   float* values;
   int64_t channels, tiles;
@@ -50,31 +50,34 @@ void gather(const float* image, int64_t height, int64_t width, int64_t top, int6
   const bool inside = first_row == 0 && last_row == size && first_column == 0 && last_column == size;
   for (int64_t vector = 0; vector < vectors(channels); ++vector) {
     const int count = static_cast<int>(std::min<int64_t>(lanes, channels - vector * lanes));
-    const float* const corner = image + top * row_step + left * channels + vector * lanes;
+    const int64_t corner = top * row_step + left * channels + vector * lanes;  // may lie outside
+    const auto at = [&](int64_t row, int64_t column) { return image + (corner + row * row_step + column * channels); };
     float* const to = tiles.values + vector * tiles.vector_step() + index * lanes;
     const auto write = [&](int row, int column, Floats values) {
       store(to + (row * INPUTS + column) * place_step, values);
     };
     if (inside && count == lanes) {
-      transform<Transform>([&](int row, int column) { return load(corner + row * row_step + column * channels); }, write);
+      transform<Transform>([&](int row, int column) { return load(at(row, column)); }, write);
     } else {
       Floats part[size][size] = {};
       for (int64_t row = first_row; row < last_row; ++row)
         for (int64_t column = first_column; column < last_column; ++column)
-          part[row][column] = load(corner + row * row_step + column * channels, count);
+          part[row][column] = load(at(row, column), count);
       transform<Transform>([&](int row, int column) { return part[row][column]; }, write);
     }
   }
 }
 
-inline void gather_inputs(const float* x, const Tiling& tiling, int64_t tile, const WinogradTiles& tiles, int64_t index) {
+inline void gather_inputs(const float* x, const Tiling& tiling, int64_t tile, const WinogradTiles& tiles,
+                          int64_t index) {
   const int64_t place = tile % tiling.per_image();
   gather<InputTransform>(x + tile / tiling.per_image() * tiling.height * tiling.width * tiles.channels, tiling.height,
                          tiling.width, place / tiling.columns * OUTPUTS - tiling.padding,
                          place % tiling.columns * OUTPUTS - tiling.padding, tiles, index);
 }
 
-inline void gather_gradients(const float* g, const Tiling& tiling, int64_t tile, const WinogradTiles& tiles, int64_t index) {
+inline void gather_gradients(const float* g, const Tiling& tiling, int64_t tile, const WinogradTiles& tiles,
+                             int64_t index) {
   const int64_t place = tile % tiling.per_image();
   gather<GradientTransform>(g + tile / tiling.per_image() * tiling.out_height * tiling.out_width * tiles.channels,
                             tiling.out_height, tiling.out_width, place / tiling.columns * OUTPUTS,
