@@ -1,4 +1,4 @@
-"""Images per second of training with and without the compiled kernels, and what share of the machine's peak that is.
+"""Images per second of training with and without the compiled kernels, their share of the machine's peak, and memory.
 
     python benchmarks/kernels.py                       five networks; writes results/kernels.csv
     python benchmarks/kernels.py googlenet --dry-run   one of them, and only print
@@ -26,7 +26,7 @@ from convscope.models import build_model
 from convscope.training.environment import environment
 from convscope.training.runtime import cpu_gains_by_bfloat16
 from figures import HERE, Figure, describe, measure, print_figures, write_figures
-from measure import step_speed
+from measure import peak_mib, step_speed
 from peak import operations, shares
 
 RESULTS = HERE / "results" / "kernels.csv"
@@ -79,14 +79,16 @@ def main() -> None:
     print(", ".join(f"{key} {value}" for key, value in machine.items()))
     rounds = options.rounds or (1 if options.quick else 3)
     shared = ["--batch-size", batch_size, "--threads", options.threads, *(["--quick"] if options.quick else [])]
-    speeds: dict[tuple[str, str], list[float]] = {(name, engine): [] for name in names for engine in engines()}
+    results: dict[tuple[str, str], list[dict[str, float]]] = {
+        (name, engine): [] for name in names for engine in engines()
+    }
     peak = []
     for number in range(1, rounds + 1):
         peak.append(measure("peak.py", "--json", *shared[2:]))
-        for (name, engine), taken in speeds.items():
-            taken.append(measure("kernels.py", name, "--engine", engine, *shared)["speed"])
-            print(f"round {number} of {rounds}, {name}, {engine}: {taken[-1]:,.1f} images/s", flush=True)
-    figures = [figure for name in names for figure in speed_figures(name, data[name], speeds, peak)]
+        for (name, engine), taken in results.items():
+            taken.append(measure("kernels.py", name, "--engine", engine, *shared))
+            print(f"round {number} of {rounds}, {name}, {engine}: {taken[-1]['speed']:,.1f} images/s", flush=True)
+    figures = [figure for name in names for figure in figures_of(name, data[name], results, peak)]
     print_figures(figures)
     if not (options.quick or options.dry_run):
         write_figures(RESULTS, figures, machine | {"batch_size": batch_size, "rounds": rounds})
@@ -108,7 +110,7 @@ def data_for(network: Network, *, mini: bool) -> str:
 
 
 def speed(name: str, engine: str, data: str, *, batch_size: int, steps: int) -> dict[str, float]:
-    """Images per second of one engine, in a process that has done nothing else."""
+    """Images per second of one engine, in a process that has done nothing else, and its peak memory in MiB."""
     size, _, channels = NETWORKS[name]
     config = Config(
         data=data,
@@ -120,24 +122,29 @@ def speed(name: str, engine: str, data: str, *, batch_size: int, steps: int) -> 
     )
     preprocessing = Preprocessing.for_training(load_splits(data).train, size=size, channels=channels)
     session = Session.prepare(config, checkpoint={"preprocessing": preprocessing.to_dict()})
-    return {"speed": step_speed(session, steps=steps, warm_up=WARM_UP)}
+    return {"speed": step_speed(session, steps=steps, warm_up=WARM_UP), "peak_mib": peak_mib()}
 
 
-def speed_figures(
-    name: str, data: str, speeds: Mapping[tuple[str, str], Sequence[float]], peak: Sequence[Mapping[str, float]]
+def figures_of(
+    name: str,
+    data: str,
+    results: Mapping[tuple[str, str], Sequence[Mapping[str, float]]],
+    peak: Sequence[Mapping[str, float]],
 ) -> Iterator[Figure]:
-    """Speeds of a network with their share of the peak, and with the kernels how many times those without."""
+    """Speeds of a network with their share of the peak, with the kernels how many times those without, and memory."""
     size, _, channels = NETWORKS[name]
     each = operations(build_model(name, in_channels=channels, input_size=size), channels, size)
     what = f"training {name}, {data} in {channels}x{size}x{size}"
     for engine in engines():
-        taken, precision = speeds[name, engine], engine.removesuffix(WITHOUT)
+        taken = [result["speed"] for result in results[name, engine]]
+        precision = engine.removesuffix(WITHOUT)
         yield Figure.over(taken, what, engine, "images/s")
         yield from shares(taken, what, engine, precision, each=each, peak=peak)
         if engine == precision:
-            before = speeds[name, precision + WITHOUT]
+            before = [result["speed"] for result in results[name, precision + WITHOUT]]
             ratios = [after / plain for after, plain in zip(taken, before, strict=True)]
             yield Figure.over(ratios, what, engine, "times as fast as without kernels", "at least 1")
+        yield Figure.over([result["peak_mib"] for result in results[name, engine]], what, engine, "peak memory, MiB")
 
 
 if __name__ == "__main__":

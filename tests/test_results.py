@@ -57,6 +57,18 @@ def test_recipes(row: dict[str, str]) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "row",
+    [row for row in measured("time_to_accuracy.csv") if row["setting"].startswith("--recipe ")],
+    ids=lambda row: row["setting"],
+)
+def test_time_to_accuracy(row: dict[str, str]) -> None:
+    shown = f"{float(row['test_accuracy']):.2f}% ± {float(row['test_deviation']):.2f}%"
+    (line,) = re.findall(rf"^\| .*`convscope train {row['setting']}`.*", README, flags=re.MULTILINE)
+    assert line.endswith(f"| {duration(float(row['seconds']))} | {shown} |")
+    assert shown in PAGE and f"--trainings {row['trainings']} {row['setting']}`" in PAGE
+
+
 def test_readme() -> None:
     rows = re.findall(r"^\| FashionMNIST \| `(\w+)` \| (.*?) \| (.*?) \|$", README, flags=re.MULTILINE)
     assert len(rows) == 3

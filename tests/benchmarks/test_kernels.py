@@ -121,6 +121,7 @@ def test_each_engine_is_measured_and_compared(
     assert f"{images}, float32-without-kernels: 20 images/s" in printed
     assert f"{images}, float32: {100 * 50 * 0.17520384:.4g} % of the float32 peak" in printed
     assert f"{images}, bfloat16: {25 * 50 * 0.17520384:.4g} % of the bfloat16 peak" in printed
+    assert any(line.startswith(f"{images}, float32: ") and line.endswith("peak memory, MiB") for line in printed)
     assert not any(line.startswith("written") for line in printed)
 
 
