@@ -99,6 +99,15 @@ def track(
 
 
 @pytest.fixture(scope="session")
+def compiled() -> None:
+    """The operators are our own; skips what asks for them where there is no compiler."""
+    if not build.load():
+        if build.LOG in str(build.obstacle()):
+            pytest.fail(str(build.obstacle()))
+        pytest.skip(f"compiled kernels are off: {build.obstacle()}")
+
+
+@pytest.fixture(scope="session")
 def defined_operators() -> Iterator[bool]:
     """Whether the operators are our own."""
     if build.load():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from convscope.kernels import build
+pytestmark = pytest.mark.usefixtures("compiled")
 
 CHANNELS = 19
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -19,14 +19,6 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": F.silu,
     "gelu": F.gelu,
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def kernels() -> None:
-    if not build.load():
-        if build.LOG in str(build.obstacle()):
-            pytest.fail(str(build.obstacle()))
-        pytest.skip(f"compiled kernels are off: {build.obstacle()}")
 
 
 def call(z: Tensor, **settings: Any) -> tuple[Tensor, Tensor, Tensor]:

@@ -14,18 +14,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from convscope.kernels import build
+pytestmark = pytest.mark.usefixtures("compiled")
 
 EPS = torch.finfo(torch.float32).eps
 POINTS = (0.0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def kernels() -> None:
-    if not build.load():
-        if build.LOG in str(build.obstacle()):
-            pytest.fail(str(build.obstacle()))
-        pytest.skip(f"compiled kernels are off: {build.obstacle()}")
 
 
 @pytest.fixture

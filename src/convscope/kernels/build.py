@@ -34,7 +34,7 @@ _PASSING = ("Killed signal", "No space left on device", "out of memory")
 
 
 def load(progress: Progress | None = None) -> bool:
-    """Whether `torch.ops.convscope` is there: builds the library at first, in half a minute, and loads it.
+    """Whether `torch.ops.convscope` is there: builds the library at first, in less than a minute, and loads it.
 
     `progress` is told of the building, in bytes of source.
     """

@@ -15,9 +15,10 @@ constexpr int INPUTS = 6;   // that they are computed from: as many places, wher
 constexpr int TAPS = 3;
 constexpr int PLACES = INPUTS * INPUTS;
 
-inline constexpr float A = 0.70710678f, A2 = 0.5f, A3 = A * A2;
-inline constexpr float B = 1.41421356f, B2 = 2.0f, B3 = B * B2;
-inline constexpr float AT_A = 1 / (2 * A2 * (A2 - B2)), AT_B = 1 / (2 * B2 * (B2 - A2));  // and 1 at zero and infinity
+inline constexpr float A = 0.70710678f, A2 = 0.5f;
+inline constexpr float B = 1.41421356f, B2 = 2.0f;
+// What a filter's values at +-a and +-b are multiplied by, so that outputs are sums; at zero and infinity it is 1.
+inline constexpr float SCALE_A = 1 / (2 * A2 * (A2 - B2)), SCALE_B = 1 / (2 * B2 * (B2 - A2));
 
 // Each takes the values `v` of a row, or of a column.
 
@@ -35,56 +36,45 @@ struct InputTransform {  // 6 -> 6
   }
 };
 
-struct OutputTransform {  // 6 -> 4
-  static constexpr int from = INPUTS, to = OUTPUTS;
+// N -> 6: the values at the places of a polynomial with N coefficients.
+template <int N, bool SCALED>
+struct AtPlaces {
+  static constexpr int from = N, to = INPUTS;
   static void apply(const Floats* v, Floats* out) {
-    const Floats sum_a = v[1] + v[2], difference_a = v[1] - v[2];
-    const Floats sum_b = v[3] + v[4], difference_b = v[3] - v[4];
+    constexpr float a = SCALED ? SCALE_A : 1, b = SCALED ? SCALE_B : 1;
+    const Floats even_a = a * (v[0] + A2 * v[2]), even_b = b * (v[0] + B2 * v[2]);
+    Floats odd_a = v[1], odd_b = v[1];
+    if constexpr (N == OUTPUTS) odd_a += A2 * v[3], odd_b += B2 * v[3];
+    odd_a *= a * A, odd_b *= b * B;
+    out[0] = v[0];
+    out[1] = even_a + odd_a;
+    out[2] = even_a - odd_a;
+    out[3] = even_b + odd_b;
+    out[4] = even_b - odd_b;
+    out[5] = v[N - 1];
+  }
+};
+
+// 6 -> N: AtPlaces transposed.
+template <int N, bool SCALED>
+struct FromPlaces {
+  static constexpr int from = INPUTS, to = N;
+  static void apply(const Floats* v, Floats* out) {
+    constexpr float a = SCALED ? SCALE_A : 1, b = SCALED ? SCALE_B : 1;
+    const Floats sum_a = a * (v[1] + v[2]), difference_a = a * A * (v[1] - v[2]);
+    const Floats sum_b = b * (v[3] + v[4]), difference_b = b * B * (v[3] - v[4]);
     out[0] = v[0] + sum_a + sum_b;
-    out[1] = A * difference_a + B * difference_b;
+    out[1] = difference_a + difference_b;
     out[2] = A2 * sum_a + B2 * sum_b;
-    out[3] = A3 * difference_a + B3 * difference_b + v[5];
+    if constexpr (N == OUTPUTS) out[3] = A2 * difference_a + B2 * difference_b;
+    out[N - 1] += v[5];
   }
 };
 
-struct GradientTransform {  // 4 -> 6: OutputTransform transposed
-  static constexpr int from = OUTPUTS, to = INPUTS;
-  static void apply(const Floats* v, Floats* out) {
-    const Floats even_a = v[0] + A2 * v[2], odd_a = A * v[1] + A3 * v[3];
-    const Floats even_b = v[0] + B2 * v[2], odd_b = B * v[1] + B3 * v[3];
-    out[0] = v[0];
-    out[1] = even_a + odd_a;
-    out[2] = even_a - odd_a;
-    out[3] = even_b + odd_b;
-    out[4] = even_b - odd_b;
-    out[5] = v[3];
-  }
-};
-
-struct FilterTransform {  // 3 -> 6
-  static constexpr int from = TAPS, to = INPUTS;
-  static void apply(const Floats* v, Floats* out) {
-    const Floats even_a = AT_A * (v[0] + A2 * v[2]), odd_a = AT_A * A * v[1];
-    const Floats even_b = AT_B * (v[0] + B2 * v[2]), odd_b = AT_B * B * v[1];
-    out[0] = v[0];
-    out[1] = even_a + odd_a;
-    out[2] = even_a - odd_a;
-    out[3] = even_b + odd_b;
-    out[4] = even_b - odd_b;
-    out[5] = v[2];
-  }
-};
-
-struct FilterGradientTransform {  // 6 -> 3: FilterTransform transposed
-  static constexpr int from = INPUTS, to = TAPS;
-  static void apply(const Floats* v, Floats* out) {
-    const Floats sum_a = AT_A * (v[1] + v[2]), difference_a = AT_A * (v[1] - v[2]);
-    const Floats sum_b = AT_B * (v[3] + v[4]), difference_b = AT_B * (v[3] - v[4]);
-    out[0] = v[0] + sum_a + sum_b;
-    out[1] = A * difference_a + B * difference_b;
-    out[2] = A2 * sum_a + B2 * sum_b + v[5];
-  }
-};
+using OutputTransform = FromPlaces<OUTPUTS, false>;
+using GradientTransform = AtPlaces<OUTPUTS, false>;
+using FilterTransform = AtPlaces<TAPS, true>;
+using FilterGradientTransform = FromPlaces<TAPS, true>;
 
 // A square of values, transformed in both directions: read(row, column) and write(row, column, value).
 template <typename Transform, typename Read, typename Write>
