@@ -68,7 +68,8 @@ def test_a_folder_is_trained_evaluated_and_predicted(setting: Config, photo_fold
 
         def on_epoch(self, record: object) -> None: ...
 
-    run = train(setting, runs_dir=tmp_path, name="fruits", observers=[Watcher()])
+    # Without compiled kernels, which round otherwise than the network that is evaluated afterwards.
+    run = train(replace(setting, kernels=False), runs_dir=tmp_path, name="fruits", observers=[Watcher()])
     assert run.metrics()["test"]["top1"] == 1  # three colours
     assert {file.path: file.reason for file in plans[0].skipped}.keys() == {"lemon/notes.txt", "plum/cut short.jpg"}
 

@@ -236,6 +236,18 @@ def test_the_faster_way_is_asked_for_once_and_trying_leaves_no_trace(
         assert group.norm.num_batches_tracked == 2
 
 
+def test_the_faster_way_is_known_for_each_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The first layer takes float32 in both precisions.
+    asked: list[str] = []
+    monkeypatch.setattr(convolving, "has_amx", lambda: True)
+    monkeypatch.setattr(groups.choice, "faster", lambda key, ways: asked.append(key) or "onednn")
+    group, x = Group([convolution().to(memory_format=torch.channels_last), norm()]), draw((4, 3, 10, 10))
+    for precise in (True, False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=not precise):
+            group(x)
+    assert len({*asked}) == len(asked) == 2
+
+
 @pytest.mark.parametrize(
     ("way", "options"),
     [

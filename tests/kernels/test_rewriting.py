@@ -28,7 +28,7 @@ def found(model: nn.Module) -> list[str]:
     program, groups = rewrite(model)
     images = torch.randn(2, 4, 8, 8).contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
-        torch.testing.assert_close(program(images.clone()), model(images.clone()), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(program(images.clone()), model(images.clone()), rtol=1e-3, atol=1e-3)
     return ["-".join(type(layer).__name__ for layer in group.layers) for group in groups]
 
 

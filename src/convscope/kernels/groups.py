@@ -233,7 +233,7 @@ class Group:
         # Which one is faster hardly depends on how many images there are, so the last batch of an epoch goes along.
         kind = (*x.shape[1:], x.dtype, x.requires_grad, torch.is_grad_enabled(), self._by_batch)
         if (ours, kind) not in self._ways:
-            key = f"{self.conv} {self.tail} sum={other is not None} {kind}"
+            key = f"{self.conv} {self.tail} sum={other is not None} {kind} {ours}"
             ways: tuple[Way, Way] = ("onednn", ours)
             faster = choice.faster(key, {way: partial(self._try, way, x, other) for way in ways})
             self._ways[ours, kind] = ours if faster == ours else "onednn"
