@@ -22,7 +22,7 @@ def has_amx() -> bool:
 
 def may_gain_alone(conv: nn.Conv2d) -> bool:
     """Whether one of our own ways may be faster, even if nothing follows that could be computed with it."""
-    return has_amx() or _is_winograd_s(conv)
+    return has_amx() or _suits_winograd(conv)
 
 
 def our_way(conv: nn.Conv2d, x: Tensor) -> Way | None:
@@ -30,9 +30,9 @@ def our_way(conv: nn.Conv2d, x: Tensor) -> Way | None:
     if isinstance(conv.padding, str) or x.shape[1] != conv.in_channels or min(result_shape(conv, x)) < 1:
         return None
     if torch.is_autocast_enabled("cpu"):
-        takes = torch.get_autocast_dtype("cpu") == torch.bfloat16 and has_amx() and _is_amx_s(conv)
+        takes = torch.get_autocast_dtype("cpu") == torch.bfloat16 and has_amx() and _suits_amx(conv)
         return "amx" if takes else None
-    return "winograd" if x.dtype == torch.float32 and _is_winograd_s(conv) else None
+    return "winograd" if x.dtype == torch.float32 and _suits_winograd(conv) else None
 
 
 def result_shape(conv: nn.Conv2d, x: Tensor) -> torch.Size:
@@ -58,11 +58,11 @@ def convolve(conv: nn.Conv2d, x: Tensor, way: Way) -> Tensor:
     return F.conv2d(x, weight, None, conv.stride, conv.padding)
 
 
-def _is_winograd_s(conv: nn.Conv2d) -> bool:
+def _suits_winograd(conv: nn.Conv2d) -> bool:
     return conv.kernel_size == (3, 3) and conv.stride == (1, 1) and conv.padding in ((0, 0), (1, 1), (2, 2))
 
 
-def _is_amx_s(conv: nn.Conv2d) -> bool:
+def _suits_amx(conv: nn.Conv2d) -> bool:
     kernel, stride, padding = conv.kernel_size, conv.stride, conv.padding
     square = kernel[0] == kernel[1] and stride[0] == stride[1] and padding[0] == padding[1]
     return square and kernel[0] <= LONGEST_KERNEL and int(padding[0]) < kernel[0]
