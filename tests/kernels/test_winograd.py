@@ -146,9 +146,22 @@ def test_what_is_told_without_arithmetic_is_true() -> None:
     operators = torch.ops.convscope
     x, weight = torch.randn(2, 5, 6, 7, requires_grad=True), torch.randn(4, 5, 3, 3, requires_grad=True)
     torch.library.opcheck(operators.winograd.default, (x, weight, 1))
-    for need_gx in (True, False):
-        inputs = (torch.randn(2, 4, 6, 7), x.detach(), weight.detach(), 1, need_gx)
+    for wanted in ((True, True), (False, True), (True, False)):
+        inputs = (torch.randn(2, 4, 6, 7), x.detach(), weight.detach(), 1, *wanted)
         torch.library.opcheck(operators.winograd_backward.default, inputs)
+
+
+def test_only_the_gradients_that_are_asked_for() -> None:
+    # In a frozen layer, which passes on what later layers ask for, the weights' gradient would be half of the work.
+    x, weight, g = draw(2, 5, 8, 8), draw(6, 5, 3, 3), draw(2, 6, 8, 8)
+    _, gx, gweight = with_gradients(lambda x, weight: by_winograd(x, weight, 1), x, weight, g)
+    backward = torch.ops.convscope.winograd_backward
+    empty = torch.empty(0)
+    for found, expected in (
+        (backward(g, x, weight, 1, True, False), (gx, empty)),
+        (backward(g, x, weight, 1, False, True), (empty, gweight)),
+    ):
+        assert all(map(torch.equal, found, expected))
 
 
 def test_second_derivatives_are_refused() -> None:

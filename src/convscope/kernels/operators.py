@@ -94,8 +94,11 @@ def _winograd(x: Tensor, weight: Tensor, padding: int) -> Tensor:
     return _pooled(x.new_empty((x.shape[0], weight.shape[0], height, width)), 1)
 
 
-def _winograd_backward(g: Tensor, x: Tensor, weight: Tensor, padding: int, need_gx: bool) -> tuple[Tensor, Tensor]:
-    return _pooled(x, 1) if need_gx else x.new_empty(0), _pooled(weight, 1)
+def _winograd_backward(
+    g: Tensor, x: Tensor, weight: Tensor, padding: int, need_gx: bool, need_dweight: bool
+) -> tuple[Tensor, Tensor]:
+    gx = _pooled(x, 1) if need_gx else x.new_empty(0)
+    return gx, _pooled(weight, 1) if need_dweight else x.new_empty(0)
 
 
 def _batch(

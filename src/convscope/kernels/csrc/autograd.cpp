@@ -170,7 +170,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> conv_norm_act_pool(const Tensor& x, c
 }
 
 using WinogradForward = Tensor(const Tensor&, const Tensor&, int64_t);
-using WinogradBackward = std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, const Tensor&, int64_t, bool);
+using WinogradBackward = std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, const Tensor&, int64_t, bool, bool);
 
 struct Winograd : Function<Winograd> {
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight, int64_t padding) {
@@ -185,10 +185,10 @@ struct Winograd : Function<Winograd> {
     static const auto call = operation<WinogradBackward>("convscope::winograd_backward");
     check_once();
     const auto saved = context->get_saved_variables();
-    const bool need_gx = context->needs_input_grad(0);
-    auto [gx, dweight] =
-        call.call(gradients[0], saved[0], saved[1], context->saved_data["padding"].toInt(), need_gx);
-    return {need_gx ? gx : Tensor(), dweight, {}};
+    const bool need_gx = context->needs_input_grad(0), need_dweight = context->needs_input_grad(1);
+    auto [gx, dweight] = call.call(gradients[0], saved[0], saved[1], context->saved_data["padding"].toInt(), need_gx,
+                                   need_dweight);
+    return {need_gx ? gx : Tensor(), need_dweight ? dweight : Tensor(), {}};
   }
 };
 

@@ -118,7 +118,8 @@ TORCH_LIBRARY(convscope, library) {
       "-> (Tensor gx, Tensor dweight, Tensor dgamma, Tensor dbeta, Tensor dresidual)");
   library.def("winograd(Tensor x, Tensor weight, int padding) -> Tensor");
   library.def(
-      "winograd_backward(Tensor g, Tensor x, Tensor weight, int padding, bool need_gx) -> (Tensor gx, Tensor dweight)");
+      "winograd_backward(Tensor g, Tensor x, Tensor weight, int padding, bool need_gx, bool need_dweight) "
+      "-> (Tensor gx, Tensor dweight)");
   library.def(
       "track(Tensor(a!)? running_mean, Tensor(b!)? running_var, Tensor mean, Tensor invstd, Tensor? bias, float eps, "
       "float share, int count) -> ()");

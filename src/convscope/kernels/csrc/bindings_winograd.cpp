@@ -34,16 +34,17 @@ Tensor winograd_of_tensors(const Tensor& x_given, const Tensor& weight_given, in
 }
 
 std::tuple<Tensor, Tensor> winograd_backward_of_tensors(const Tensor& g_given, const Tensor& x_given,
-                                                        const Tensor& weight_given, int64_t padding, bool need_gx) {
+                                                        const Tensor& weight_given, int64_t padding, bool need_gx,
+                                                        bool need_dweight) {
   const Convolution3x3 c = convolution_of(x_given, weight_given, padding);
   check_like(g_given, {c.images, c.out_channels, c.out_height(), c.out_width()}, at::kFloat, "g");
   const Tensor g = channels_last(g_given), x = channels_last(x_given), weight = channels_last(weight_given);
   const Tensor gx = need_gx ? new_images(x.sizes(), at::kFloat) : at::empty({0}, x.options());
-  const Tensor dweight = new_images(weight.sizes(), at::kFloat);
+  const Tensor dweight = need_dweight ? new_images(weight.sizes(), at::kFloat) : at::empty({0}, x.options());
   const int threads = at::get_num_threads();
   if (need_gx) winograd_by_input(read<float>(g), read<float>(weight), c, write<float>(gx), threads);
   if (c.images == 0) return {gx, dweight.zero_()};
-  winograd_by_weight(read<float>(g), read<float>(x), c, write<float>(dweight), threads);
+  if (need_dweight) winograd_by_weight(read<float>(g), read<float>(x), c, write<float>(dweight), threads);
   return {gx, dweight};
 }
 
