@@ -1,5 +1,6 @@
 // The kernels against loops that anyone can read, without Python, so that sanitizers can watch. Every buffer is of its
 // own on the heap and ends with its last value. Prints what is wrong, and answers 1 then.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -10,6 +11,8 @@
 #include "amx_conv.h"
 #include "amx_pack.h"
 #include "arena.h"
+#include "max_pool.h"
+#include "response_norm.h"
 #include "winograd.h"
 
 using namespace convscope;
@@ -283,6 +286,61 @@ void try_winograd(int threads) {
   expect_near("winograd by weight", gweight, by_weight.value, by_weight.magnitude);
 }
 
+template <typename T>
+void try_max_pool(int threads) {
+  const int64_t size = between(1, 5), stride = between(1, 3), padding = between(0, size / 2);
+  const Map map{between(size, 9), between(size, 9), between(1, 40)};
+  const int64_t images = between(1, 3), height = (map.height + 2 * padding - size) / stride + 1;
+  const MaxPool pool{map, size, stride, padding, height, (map.width + 2 * padding - size) / stride + 1};
+  const auto x = eighths<T>(images * map.height * map.width * map.channels);
+  const auto g = eighths<T>(images * pool.out_height * pool.out_width * map.channels);
+  auto out = room<T>(g.size()), gx = room<T>(x.size());
+  auto places = room<BFloat16>(g.size());
+  max_pool(x.data(), images, pool, out.data(), places.data(), threads);
+  max_pool_backward(g.data(), places.data(), images, pool, gx.data(), threads);
+
+  Numbers by_x(x.size());
+  for (int64_t result = 0; result < static_cast<int64_t>(g.size()); ++result) {
+    const int64_t channel = result % map.channels, column = result / map.channels % pool.out_width;
+    const int64_t line = result / map.channels / pool.out_width, image = line / height;
+    double best = -std::numeric_limits<double>::infinity();
+    int64_t winner = -1;
+    for (int64_t pixel = 0; pixel < size * size; ++pixel) {
+      const int64_t y = line % height * stride - padding + pixel / size, across = column * stride - padding + pixel % size;
+      if (y < 0 || y >= map.height || across < 0 || across >= map.width) continue;
+      const int64_t place = ((image * map.height + y) * map.width + across) * map.channels + channel;
+      if (wide(x[place]) > best) best = wide(x[winner = place]);
+    }
+    if (wide(out[result]) != best) fail("max_pool", result, wide(out[result]), best);
+    by_x.add(winner, wide(g[result]));
+  }
+  expect_near("max_pool_backward", gx, by_x.value, by_x.magnitude);
+}
+
+template <typename T>
+void try_response_norm(int threads) {
+  const int64_t pixels = between(1, 150), channels = between(1, 40);
+  const ResponseNorm norm{2 * between(0, 4) + 1, 0.1f, 2.0f};
+  const auto x = eighths<T>(pixels * channels), g = eighths<T>(pixels * channels);
+  auto out = room<T>(x.size()), gx = room<T>(x.size());
+  response_norm(x.data(), pixels, channels, norm, out.data(), threads);
+  response_norm_backward(g.data(), x.data(), pixels, channels, norm, gx.data(), threads);
+
+  Numbers exact(x.size()), by_x(x.size());
+  for (int64_t to = 0; to < static_cast<int64_t>(x.size()); ++to) {
+    const int64_t first = to / channels * channels;
+    const int64_t begin = std::max(first, to - norm.size / 2), end = std::min(first + channels, to + norm.size / 2 + 1);
+    double base = norm.floor;
+    for (int64_t from = begin; from < end; ++from) base += norm.share * wide(x[from]) * wide(x[from]);
+    exact.add(to, wide(x[to]) * std::pow(base, -0.75));
+    by_x.add(to, wide(g[to]) * std::pow(base, -0.75));
+    for (int64_t from = begin; from < end; ++from)
+      by_x.add(from, -1.5 * norm.share * wide(x[from]) * wide(g[to]) * wide(x[to]) * std::pow(base, -1.75));
+  }
+  expect_near("response_norm", out, exact.value, exact.magnitude);
+  expect_near("response_norm_backward", gx, by_x.value, by_x.magnitude);
+}
+
 #if defined(CONVSCOPE_AMX)
 
 template <typename T>
@@ -359,6 +417,10 @@ int main() {
     try_tail<float>(threads);
     try_tail<BFloat16>(threads);
     if (turn < 20) try_winograd(threads);
+    try_max_pool<float>(threads);
+    try_max_pool<BFloat16>(threads);
+    try_response_norm<float>(threads);
+    try_response_norm<BFloat16>(threads);
 #if defined(CONVSCOPE_AMX)
     try_packing();
     try_convolution<float>(threads);

@@ -81,6 +81,17 @@ def winograd(x: Tensor, weight: Tensor, padding: int) -> Tensor:
     return F.conv2d(x, weight, None, 1, padding)
 
 
+def max_pool(x: Tensor, size: int, stride: int, padding: int, ceil_mode: bool) -> tuple[Tensor, Tensor]:
+    """The largest of each window, and in place of where it was nothing but room."""
+    out = F.max_pool2d(x, size, stride, padding, ceil_mode=ceil_mode)
+    return out, torch.zeros_like(out, dtype=torch.bfloat16)
+
+
+def response_norm(x: Tensor, size: int, alpha: float, k: float) -> Tensor:
+    """With the usual exponent."""
+    return F.local_response_norm(x, size, alpha, 0.75, k)
+
+
 def track(
     running_mean: Tensor | None,
     running_var: Tensor | None,
@@ -124,10 +135,14 @@ def defined_operators() -> Iterator[bool]:
         "float share, int count) -> ()"
     )
     library.define("winograd(Tensor x, Tensor weight, int padding) -> Tensor")
+    library.define("max_pool(Tensor x, int size, int stride, int padding, bool ceil_mode) -> (Tensor, Tensor)")
+    library.define("response_norm(Tensor x, int size, float alpha, float k) -> Tensor")
     library.define("has_amx() -> bool")
     library.impl("norm_act_pool", norm_act_pool, "CompositeImplicitAutograd")
     library.impl("conv_norm_act_pool", conv_norm_act_pool, "CompositeImplicitAutograd")
     library.impl("winograd", winograd, "CompositeImplicitAutograd")
+    library.impl("max_pool", max_pool, "CompositeImplicitAutograd")
+    library.impl("response_norm", response_norm, "CompositeImplicitAutograd")
     library.impl("track", track, "CompositeImplicitAutograd")
     library.impl("has_amx", lambda: False, "CompositeImplicitAutograd")
     yield False

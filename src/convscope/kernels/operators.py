@@ -3,8 +3,11 @@
 Their gradients are in csrc/autograd.cpp. Import this once the library is loaded.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def _norm_act_pool(
@@ -101,6 +104,25 @@ def _winograd_backward(
     return gx, _pooled(weight, 1) if need_dweight else x.new_empty(0)
 
 
+def _max_pool(x: Tensor, size: int, stride: int, padding: int, ceil_mode: bool) -> tuple[Tensor, Tensor]:
+    shape = F.max_pool2d(x, size, stride, padding, ceil_mode=ceil_mode).shape
+    return _images(x, shape), _images(x, shape, torch.bfloat16)
+
+
+def _max_pool_backward(
+    g: Tensor, places: Tensor, height: int, width: int, size: int, stride: int, padding: int, ceil_mode: bool
+) -> Tensor:
+    return _images(g, (*g.shape[:2], height, width))
+
+
+def _response_norm(x: Tensor, size: int, alpha: float, k: float) -> Tensor:
+    return _pooled(x, 1)
+
+
+def _response_norm_backward(g: Tensor, x: Tensor, size: int, alpha: float, k: float) -> Tensor:
+    return _pooled(x, 1)
+
+
 def _batch(
     pixels: Tensor,
     rows: Tensor,
@@ -120,8 +142,12 @@ def _batch(
 def _pooled(maps: Tensor, pool: int) -> Tensor:
     """Like (N, C, H, W), after a pool: (N, C, H / pool, W / pool), channels-last."""
     images, channels, height, width = maps.shape
-    shape = (images, channels, height // pool, width // pool)
-    return torch.empty(shape, dtype=maps.dtype, device=maps.device, memory_format=torch.channels_last)
+    return _images(maps, (images, channels, height // pool, width // pool))
+
+
+def _images(like: Tensor, shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
+    """Of another shape (N, C, H, W), channels-last, and perhaps of another type."""
+    return torch.empty(shape, dtype=dtype or like.dtype, device=like.device, memory_format=torch.channels_last)
 
 
 def _statistics(maps: Tensor) -> Tensor:
@@ -135,5 +161,9 @@ torch.library.register_fake("convscope::conv_norm_act_pool", _conv_norm_act_pool
 torch.library.register_fake("convscope::conv_norm_act_pool_backward", _conv_norm_act_pool_backward)
 torch.library.register_fake("convscope::winograd", _winograd)
 torch.library.register_fake("convscope::winograd_backward", _winograd_backward)
+torch.library.register_fake("convscope::max_pool", _max_pool)
+torch.library.register_fake("convscope::max_pool_backward", _max_pool_backward)
+torch.library.register_fake("convscope::response_norm", _response_norm)
+torch.library.register_fake("convscope::response_norm_backward", _response_norm_backward)
 torch.library.register_fake("convscope::track", lambda *arguments: None)
 torch.library.register_fake("convscope::batch", _batch)

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from convscope.kernels.convolving import may_gain_alone
 from convscope.kernels.groups import Group, Sum, activation_of, as_pair
+from convscope.kernels.layers import by_operator
 
 SUMS: frozenset[object] = frozenset((operator.add, operator.iadd, torch.add, "add", "add_"))
 RELUS: frozenset[object] = frozenset((F.relu, F.relu_, torch.relu, torch.relu_, "relu", "relu_"))
@@ -89,11 +90,14 @@ def trace(model: nn.Module) -> fx.Graph:
 def rewrite(model: nn.Module) -> tuple[fx.GraphModule, list[Group]]:
     """A program that computes what `model` does in its present mode, with its layers, and the groups in it.
 
+    Layers of no group that an operator of their own computes take that.
+
     Raises:
         Untraceable: its forward pass cannot be written down.
     """
     graph, modules = trace(model), dict(model.named_modules(remove_duplicate=False))
-    targets: dict[str, Any] = {str(node.target): modules[str(node.target)] for node in _calls_of_layers(graph)}
+    names = {str(node.target) for node in _calls_of_layers(graph)}
+    targets: dict[str, Any] = {name: by_operator(modules[name]) or modules[name] for name in names}
     groups = []
     for number, nodes in enumerate([*Finder(graph, modules, alone=may_gain_alone).chains()]):
         name = f"group{number}"

@@ -1,5 +1,4 @@
-// The gradients of the operators. In C++ because a call through Python takes longer than a small layer's arithmetic.
-#include <torch/csrc/autograd/custom_function.h>
+// The gradients of convolutions and of what follows them.
 #include <torch/library.h>
 
 #include <optional>
@@ -7,29 +6,16 @@
 #include <string_view>
 #include <tuple>
 
+#include "autograd.h"
+
 namespace convscope {
 namespace {
 
-using at::Tensor;
-using torch::autograd::AutogradContext;
-using torch::autograd::Function;
-using torch::autograd::tensor_list;
 using MaybeTensor = std::optional<Tensor>;
-
-// The operator itself, which the dispatcher takes on to the CPU or to another device's implementation.
-template <typename Signature>
-auto operation(const char* name) {
-  return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
-}
 
 MaybeTensor maybe(const Tensor& tensor) { return tensor.defined() ? MaybeTensor(tensor) : std::nullopt; }
 
 Tensor if_wanted(const Tensor& input, const Tensor& gradient) { return input.defined() ? gradient : Tensor(); }
-
-void check_once() {
-  TORCH_CHECK_NOT_IMPLEMENTED(!at::GradMode::is_enabled(),
-                              "fused layers have no second derivatives: take the network's own layers for those.");
-}
 
 // What follows a convolution, as both operators have it.
 struct Settings {

@@ -120,6 +120,12 @@ TORCH_LIBRARY(convscope, library) {
   library.def(
       "winograd_backward(Tensor g, Tensor x, Tensor weight, int padding, bool need_gx, bool need_dweight) "
       "-> (Tensor gx, Tensor dweight)");
+  library.def("max_pool(Tensor x, int size, int stride, int padding, bool ceil_mode) -> (Tensor out, Tensor places)");
+  library.def(
+      "max_pool_backward(Tensor g, Tensor places, int height, int width, int size, int stride, int padding, "
+      "bool ceil_mode) -> Tensor");
+  library.def("response_norm(Tensor x, int size, float alpha, float k) -> Tensor");
+  library.def("response_norm_backward(Tensor g, Tensor x, int size, float alpha, float k) -> Tensor");
   library.def(
       "track(Tensor(a!)? running_mean, Tensor(b!)? running_var, Tensor mean, Tensor invstd, Tensor? bias, float eps, "
       "float share, int count) -> ()");

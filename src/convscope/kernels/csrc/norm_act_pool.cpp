@@ -1,6 +1,5 @@
 #include "norm_act_pool.h"
 
-#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -62,21 +61,11 @@ void gradient_coefficients(const float* moments, int64_t images, int64_t pixels,
   }
 }
 
-// work(image) for every image, shared among the threads.
-template <typename Work>
-static void for_each_image(int64_t images, int threads, Work&& work) {
-  threads = static_cast<int>(std::clamp<int64_t>(images, 1, threads));
-  parallel(threads, [&](int index) {
-    const auto [first, last] = share(images, threads, index);
-    for (int64_t image = first; image < last; ++image) work(image);
-  });
-}
-
 template <typename T>
 static std::vector<float> batch_moments(const T* z, int64_t images, Map map, const float* centre, int threads) {
   const int64_t size = map.height * map.width * map.channels;
   std::vector<float> moments(images * 2 * map.channels);
-  for_each_image(images, threads, [&](int64_t image) {
+  for_each(images, threads, [&](int64_t image) {
     float* sum = moments.data() + image * 2 * map.channels;
     add_moments(z + image * size, map, centre, sum, sum + map.channels);
   });
@@ -113,7 +102,7 @@ void norm_act_pool(const T* z, const T* residual, int64_t images, Map map, Tail 
   }
   std::vector<float> scale(channels), shift(channels);
   affine(norm, mean, invstd, channels, scale.data(), shift.data());
-  for_each_image(images, threads, [&](int64_t image) {
+  for_each(images, threads, [&](int64_t image) {
     forward_tail(z + image * size, residual ? residual + image * size : nullptr, map, tail,
                  {scale.data(), shift.data()}, out + image * out_size);
   });
@@ -128,7 +117,7 @@ void norm_act_pool_backward(const T* g, const T* z, const T* out, int64_t images
   std::vector<float> scale(channels), shift(channels), a(channels), b(channels), c(channels);
   affine(norm, mean, invstd, channels, scale.data(), shift.data());
   std::vector<float> moments(images * 2 * channels);
-  for_each_image(images, threads, [&](int64_t image) {
+  for_each(images, threads, [&](int64_t image) {
     float* sum = moments.data() + image * 2 * channels;
     add_gradient_moments(g + image * out_size, z + image * size, out ? out + image * size : nullptr, map, tail,
                          {scale.data(), shift.data()}, mean, sum, sum + channels);
@@ -137,7 +126,7 @@ void norm_act_pool_backward(const T* g, const T* z, const T* out, int64_t images
                         b.data(), c.data());
   const bool corrected = norm.training && normed;
   const Slope slope{a.data(), corrected ? b.data() : nullptr, corrected ? c.data() : nullptr};
-  for_each_image(images, threads, [&](int64_t image) {
+  for_each(images, threads, [&](int64_t image) {
     backward_tail(g + image * out_size, z + image * size, out ? out + image * size : nullptr, map, tail,
                   {scale.data(), shift.data()}, slope, gz + image * size, map.width * channels,
                   dresidual ? dresidual + image * size : nullptr);

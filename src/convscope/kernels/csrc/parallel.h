@@ -1,6 +1,7 @@
 // Work shared among threads. Results never depend on how many there are: each piece writes what is its own.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #if defined(CONVSCOPE_STD_THREADS)  // ThreadSanitizer does not understand OpenMP's barriers
@@ -33,6 +34,16 @@ void parallel(int threads, Work&& work) {
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
   for (int index = 0; index < threads; ++index) work(index);
 #endif
+}
+
+// work(piece) for every piece in [0, count), shared among at most so many threads.
+template <typename Work>
+void for_each(int64_t count, int threads, Work&& work) {
+  threads = static_cast<int>(std::clamp<int64_t>(count, 1, threads));
+  parallel(threads, [&](int index) {
+    const auto [first, last] = share(count, threads, index);
+    for (int64_t piece = first; piece < last; ++piece) work(piece);
+  });
 }
 
 }  // namespace convscope
