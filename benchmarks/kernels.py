@@ -111,6 +111,12 @@ def data_for(network: Network, *, mini: bool) -> str:
 
 def speed(name: str, engine: str, data: str, *, batch_size: int, steps: int) -> dict[str, float]:
     """Images per second of one engine, in a process that has done nothing else, and its peak memory in MiB."""
+    session = session_of(name, engine, data, batch_size=batch_size)
+    return {"speed": step_speed(session, steps=steps, warm_up=WARM_UP), "peak_mib": peak_mib()}
+
+
+def session_of(name: str, engine: str, data: str, *, batch_size: int) -> Session:
+    """A training of one of the networks."""
     size, _, channels = NETWORKS[name]
     config = Config(
         data=data,
@@ -121,8 +127,7 @@ def speed(name: str, engine: str, data: str, *, batch_size: int, steps: int) -> 
         kernels=not engine.endswith(WITHOUT),
     )
     preprocessing = Preprocessing.for_training(load_splits(data).train, size=size, channels=channels)
-    session = Session.prepare(config, checkpoint={"preprocessing": preprocessing.to_dict()})
-    return {"speed": step_speed(session, steps=steps, warm_up=WARM_UP), "peak_mib": peak_mib()}
+    return Session.prepare(config, checkpoint={"preprocessing": preprocessing.to_dict()})
 
 
 def figures_of(

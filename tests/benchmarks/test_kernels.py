@@ -125,6 +125,18 @@ def test_each_engine_is_measured_and_compared(
     assert not any(line.startswith("written") for line in printed)
 
 
+def test_shares_of_operators_are_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    operators = importlib.import_module("operators")
+    threads = str(torch.get_num_threads())
+    engine = ["--engine", "float32-without-kernels"]
+    monkeypatch.setattr(sys, "argv", ["operators.py", "tinyvgg_bn", "--quick", "--threads", threads, *engine])
+    operators.main()
+    lines = capsys.readouterr().out.splitlines()
+    shares = [float(line.rpartition(" ")[2].removesuffix("%")) for line in lines]
+    assert shares == sorted(shares, reverse=True) and 60 < sum(shares) < 100.1
+    assert any(line.startswith("tinyvgg_bn, float32-without-kernels, aten::convolution_backward: ") for line in lines)
+
+
 def test_epochs_are_compared_with_the_textbook_and_the_peak() -> None:
     epoch = importlib.import_module("epoch")
 
