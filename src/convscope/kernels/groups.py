@@ -99,7 +99,7 @@ class Group:
         if way == "onednn" and not self.pays:
             return Result(self._one_by_one(x, other))
         z = x if self.conv is None else convolve(self.conv, x, way)
-        if len(self.layers) == 1 or not (_is_dense(z) and self._takes_result(z.shape, z.dtype, other)):
+        if len(self.layers) == 1 or not (is_dense(z) and self._takes_result(z.shape, z.dtype, other)):
             return Result(self._one_by_one_after(z, other))
         return self._after(z, other)
 
@@ -134,7 +134,7 @@ class Group:
 
     def _takes(self, x: Tensor) -> bool:
         """Whether the operators can take x, and the layers as they are."""
-        if x.ndim != 4 or x.numel() == 0 or x.device.type != "cpu" or x.dtype not in (torch.float32, torch.bfloat16):
+        if not are_maps(x):
             return False
         layers = [layer for layer in (self.conv, self.norm) if layer is not None]
         tensors = chain(*(chain(layer._parameters.items(), layer._buffers.items()) for layer in layers))
@@ -145,7 +145,7 @@ class Group:
 
     def _takes_result(self, shape: torch.Size, dtype: torch.dtype, other: Tensor | None) -> bool:
         """Whether the operators can take what a convolution gives, and what is then to be added."""
-        if other is not None and not (other.shape == shape and other.dtype == dtype and _is_dense(other)):
+        if other is not None and not (other.shape == shape and other.dtype == dtype and is_dense(other)):
             return False
         if self.norm is not None and shape[1] != self.norm.num_features:
             return False
@@ -224,7 +224,7 @@ class Group:
 
     def _way(self, x: Tensor, other: Tensor | None) -> Way:
         """Who convolves inputs such as x: PyTorch, or our own code where it can and is faster."""
-        ours = None if self.conv is None or not _is_dense(x) else our_way(self.conv, x)
+        ours = None if self.conv is None or not is_dense(x) else our_way(self.conv, x)
         if self.conv is None or ours is None:
             return "onednn"
         dtype = torch.bfloat16 if ours == "amx" else x.dtype
@@ -249,11 +249,16 @@ class Group:
             torch.autograd.grad(out, inputs, torch.ones_like(out))
 
 
+def are_maps(x: Tensor) -> bool:
+    """Whether x is what operators compute with: (N, C, H, W) on the CPU, in float32 or bfloat16."""
+    return x.ndim == 4 and x.numel() > 0 and x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16)
+
+
 def as_pair(size: int | tuple[int, ...]) -> tuple[int, ...]:
     """One number for both sides as two."""
     return (size, size) if isinstance(size, int) else tuple(size)
 
 
-def _is_dense(tensor: Tensor) -> bool:
+def is_dense(tensor: Tensor) -> bool:
     """Whether memory holds all channels of a pixel, then those of the next, without gaps."""
     return tensor.is_contiguous(memory_format=torch.channels_last)

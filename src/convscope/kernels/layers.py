@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from convscope.kernels.groups import are_maps, as_pair, is_dense
+
 Compute = Callable[[Tensor], Tensor]
 """Maps (N, C, H, W) -> what a layer makes of them."""
 
@@ -24,13 +26,11 @@ def by_operator(layer: nn.Module) -> Compute | None:
 
 
 def _max_pool(layer: nn.MaxPool2d) -> Compute | None:
-    numbers = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
-    sides = [side if isinstance(side, tuple) else (side, side) for side in numbers]
+    sides = [as_pair(side) for side in (layer.kernel_size, layer.stride, layer.padding, layer.dilation)]
     (size, _), (stride, _), (padding, _), (dilation, _) = sides
     square = all(height == width for height, width in sides)
     if not square or dilation != 1 or layer.return_indices or size > LARGEST_WINDOW:
         return None
-
     pool = torch.ops.convscope.max_pool
     return _for_usual_maps(layer, lambda maps: pool(maps, size, stride, padding, layer.ceil_mode)[0])
 
@@ -38,27 +38,15 @@ def _max_pool(layer: nn.MaxPool2d) -> Compute | None:
 def _response_norm(layer: nn.LocalResponseNorm) -> Compute | None:
     if layer.beta != 0.75 or layer.size % 2 == 0:
         return None
-
     norm = torch.ops.convscope.response_norm
     return _for_usual_maps(layer, lambda maps: norm(maps, layer.size, layer.alpha, layer.k))
 
 
 def _for_usual_maps(layer: nn.Module, operator: Compute) -> Compute:
-    """By the operator what it can take, the rest by the layer."""
+    """By the operator if the maps suit it, else by the layer."""
 
     def compute(maps: Tensor) -> Tensor:
-        out: Tensor = operator(maps) if _is_usual(maps) else layer(maps)
+        out: Tensor = operator(maps) if are_maps(maps) and is_dense(maps) else layer(maps)
         return out
 
     return compute
-
-
-def _is_usual(maps: Tensor) -> bool:
-    """Whether operators can take them."""
-    return (
-        maps.ndim == 4
-        and maps.numel() > 0
-        and maps.device.type == "cpu"
-        and maps.dtype in (torch.float32, torch.bfloat16)
-        and maps.is_contiguous(memory_format=torch.channels_last)
-    )

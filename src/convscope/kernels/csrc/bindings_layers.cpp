@@ -22,8 +22,8 @@ int64_t windows_along(int64_t side, int64_t size, int64_t stride, int64_t paddin
 MaxPool pool_of(Map map, int64_t size, int64_t stride, int64_t padding, bool ceil_mode) {
   TORCH_CHECK_VALUE(1 <= size && size <= 16, "windows must have 1 to 16 pixels a side, not ", size, ".");
   TORCH_CHECK_VALUE(stride >= 1, "the stride must be 1 or more, not ", stride, ".");
-  TORCH_CHECK_VALUE(0 <= padding && padding <= size / 2, "the padding must be at most half a window of ", size, ", not ",
-                    padding, ".");
+  TORCH_CHECK_VALUE(0 <= padding && padding <= size / 2, "the padding must be at most half a window of ", size,
+                    ", not ", padding, ".");
   const MaxPool pool{map,
                      size,
                      stride,

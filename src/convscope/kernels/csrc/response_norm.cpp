@@ -15,7 +15,8 @@ namespace {
 class Pixel {
  public:
   Pixel(int64_t channels, const ResponseNorm& norm)
-      : channels_(channels), norm_(norm), values_(channels), gradients_(channels), sums_(channels), padded_(channels + norm.size - 1) {}
+      : channels_(channels), norm_(norm), values_(channels), gradients_(channels), sums_(channels),
+        padded_(channels + norm.size - 1) {}
 
   template <typename T>
   void forward(const T* x, T* out) {
