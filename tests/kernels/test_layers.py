@@ -24,11 +24,11 @@ def draw(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     return torch.randn(shape).to(dtype).contiguous(memory_format=torch.channels_last)
 
 
-def with_gradient(compute: Any, x: Tensor, g: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """What `compute` makes of x, and the gradient by x of g, by default of rising numbers."""
+def with_gradient(compute: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+    """What `compute` makes of x, and the gradient by x where each result has another."""
     x = x.detach().requires_grad_()
     out = compute(x)
-    g = torch.arange(out.numel(), dtype=torch.float64).view(out.shape).sin() if g is None else g
+    g = torch.arange(out.numel(), dtype=torch.float64).view(out.shape).sin()
     return out.detach(), torch.autograd.grad(out, x, g.to(out.dtype))[0]
 
 
@@ -71,9 +71,10 @@ def test_a_pool_gives_pytorch_s_bits(
     out, gx = with_gradient(compute, x)
     expected, expected_gx = with_gradient(layer, x)
     assert torch.equal(out, expected) and out.is_contiguous(memory_format=torch.channels_last)
-    # The same addends in the same order. PyTorch rounds each sum of bfloat16, of which a pixel has up to 36.
-    torch.testing.assert_close(gx, expected_gx, rtol=0.1, atol=0.1) if dtype == torch.bfloat16 else None
-    assert dtype == torch.bfloat16 or torch.equal(gx, expected_gx)
+    if dtype == torch.float32:
+        assert torch.equal(gx, expected_gx)  # the same addends in the same order
+    else:  # PyTorch rounds each sum, of which a pixel has up to 36
+        torch.testing.assert_close(gx, expected_gx, rtol=0.1, atol=0.1)
 
 
 def test_what_is_no_number_wins_and_gets_the_gradient() -> None:

@@ -98,7 +98,7 @@ void max_pool_backward(const T* g, const BFloat16* places, int64_t images, const
   });
 }
 
-#define CONVSCOPE_INSTANTIATE(T)                                                                 \
+#define CONVSCOPE_INSTANTIATE(T)                                                                  \
   template void max_pool(const T*, int64_t, const MaxPool&, T*, BFloat16*, int);                  \
   template void max_pool_backward(const T*, const BFloat16*, int64_t, const MaxPool&, T*, int);
 CONVSCOPE_INSTANTIATE(float)
