@@ -1,6 +1,6 @@
 """Seconds of training to an accuracy, as the records on CIFAR-10 are taken; into results/time_to_accuracy.csv.
 
-    python benchmarks/time_to_accuracy.py --target 94 --trainings 5 --recipe fashion-mnist-best
+    python benchmarks/time_to_accuracy.py --target 94 --trainings 5 --recipe fashion-mnist-94
     python benchmarks/time_to_accuracy.py --target 94 --trainings 5 --recipe cifar10-best --device cuda --compile
     python benchmarks/time_to_accuracy.py --target 75 --data fashion-mnist-mini --model simplenet --epochs 3 --threads 1
 

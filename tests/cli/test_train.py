@@ -89,10 +89,10 @@ def test_the_resolved_setting_repeats_the_run_and_flags_win(
 
 @pytest.mark.usefixtures("no_pictures")
 def test_a_recipe_and_flags_on_top(command: Command, fashion_slice: Path) -> None:
-    done = command("train", fashion_slice, "linear", "--recipe", "fashion-mnist-best", *SHORT, "--no-flip")
+    done = command("train", fashion_slice, "linear", "--recipe", "fashion-mnist-94", *SHORT, "--no-flip")
     assert done.status == 0
     expected = replace(
-        load_recipe("fashion-mnist-best"),
+        load_recipe("fashion-mnist-94"),
         data=str(fashion_slice),
         model="linear",
         epochs=1,
@@ -213,7 +213,7 @@ def test_lines_with_the_loss_on_demand(command: Command, fashion_slice: Path) ->
 
 
 def test_recipes_are_listed(command: Command, place: Path) -> None:
-    assert "fashion-mnist-best" in command("train", "--list-recipes").out.splitlines()
+    assert "fashion-mnist-94" in command("train", "--list-recipes").out.splitlines()
     assert list(place.iterdir()) == []
 
 
@@ -310,9 +310,9 @@ def test_after_a_good_epoch_its_weights_are_kept(
         (["--nesterov", "--momentum", "0"], "nesterov needs momentum"),
         (["fashion-mnist-mini", "--batch-size", "9001"], "the batch size 9001 is more than the 9000 training images"),
         (["fashion-mnist-mini", "--device", "cuda:99"], "there is no device 'cuda:99' here"),
-        (["--recipe", "fashion-mnist-bst"], "unknown recipe 'fashion-mnist-bst': did you mean 'fashion-mnist-best'?"),
+        (["--recipe", "cifar10-bst"], "unknown recipe 'cifar10-bst': did you mean 'cifar10-best'?"),
         (["--config", "nowhere.yaml"], "cannot read the setting nowhere.yaml (No such file or directory)"),
-        (["--config", "a.yaml", "--recipe", "fashion-mnist-best"], "--recipe and --config both give a setting"),
+        (["--config", "a.yaml", "--recipe", "fashion-mnist-94"], "--recipe and --config both give a setting"),
         (["--resume", "nothing"], "there is no run 'nothing': runs holds no runs."),
         (["--resume", "latest"], "there is no run in runs yet"),
         (["--resume", "first", "--epochs", "3"], "--resume goes on with the run's own setting: leave out "),
