@@ -31,8 +31,9 @@ from peak import operations, shares
 
 RESULTS = HERE / "results" / "kernels.csv"
 WITHOUT = "-without-kernels"
-WARM_UP = 2
-"""The first step finds out which ways are faster, where that is not known yet."""
+WARM_UP = 6
+"""The first step finds out which ways are faster, where that is not known yet; the others take memory from the system,
+which later ones find there."""
 
 
 class Network(NamedTuple):
