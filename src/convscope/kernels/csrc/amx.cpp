@@ -100,7 +100,7 @@ bool amx_available() {
 
 Tiles::Tiles() {
   const TileConfiguration configuration;
-  TILE_CONFIGURE(&configuration);
+  TILE_CONFIGURE(configuration);
 }
 
 Tiles::~Tiles() { TILE_RELEASE(); }

@@ -38,7 +38,7 @@ inline void multiply(int sums, int left, int right) {
 
 }  // namespace convscope::software
 
-#define TILE_CONFIGURE(configuration) convscope::software::load_configuration(configuration)
+#define TILE_CONFIGURE(configuration) convscope::software::load_configuration(&configuration)
 #define TILE_RELEASE() convscope::software::release()
 #define TILE_ZERO(tile) convscope::software::zero(tile)
 #define TILE_LOAD(tile, from, stride) convscope::software::load(tile, from, stride)
@@ -47,8 +47,9 @@ inline void multiply(int sums, int left, int right) {
 
 #else
 
-// Macros, because the number of a tile is part of the instruction.
-#define TILE_CONFIGURE(configuration) _tile_loadconfig(configuration)
+// Macros, because the number of a tile is part of the instruction. Not _tile_loadconfig, of which GCC 12 believes that it
+// reads eight bytes: the other 56 are then never written.
+#define TILE_CONFIGURE(configuration) __asm__ volatile("ldtilecfg %0" : : "m"(configuration))
 #define TILE_RELEASE() _tile_release()
 #define TILE_ZERO(tile) _tile_zero(tile)
 #define TILE_LOAD(tile, from, stride) _tile_loadd(tile, from, stride)
