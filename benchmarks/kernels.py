@@ -70,8 +70,8 @@ def main() -> None:
     data = {name: data_for(NETWORKS[name], mini=options.quick) for name in names}
     torch.set_num_threads(options.threads)
     if options.engine:
-        steps = 1 if options.quick else NETWORKS[names[0]].steps
-        print(json.dumps(speed(names[0], options.engine, data[names[0]], batch_size=batch_size, steps=steps)))
+        name = names[0]
+        print(json.dumps(speed(name, options.engine, data[name], batch_size=batch_size, quick=options.quick)))
         return
 
     if not build.load(print):
@@ -110,10 +110,11 @@ def data_for(network: Network, *, mini: bool) -> str:
     return "fashion-mnist-mini" if mini else "fashion-mnist"
 
 
-def speed(name: str, engine: str, data: str, *, batch_size: int, steps: int) -> dict[str, float]:
+def speed(name: str, engine: str, data: str, *, batch_size: int, quick: bool) -> dict[str, float]:
     """Images per second of one engine, in a process that has done nothing else, and its peak memory in MiB."""
     session = session_of(name, engine, data, batch_size=batch_size)
-    return {"speed": step_speed(session, steps=steps, warm_up=WARM_UP), "peak_mib": peak_mib()}
+    steps, warm_up = (1, 1) if quick else (NETWORKS[name].steps, WARM_UP)
+    return {"speed": step_speed(session, steps=steps, warm_up=warm_up), "peak_mib": peak_mib()}
 
 
 def session_of(name: str, engine: str, data: str, *, batch_size: int) -> Session:

@@ -23,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("networks", nargs="+", choices=NETWORKS)
     parser.add_argument("--engine", choices=[*engines()], default="float32", help="(default: %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="batches of 4, one step")
+    parser.add_argument("--quick", action="store_true", help="batches of 4, one step, one round")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="PyTorch's threads")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -31,21 +31,22 @@ def main() -> None:
         network = NETWORKS[name]
         data, batch_size = data_for(network, mini=options.quick), 4 if options.quick else 128
         session = session_of(name, options.engine, data, batch_size=batch_size)
-        for operator, share in shares_of(session, steps=1 if options.quick else network.steps).items():
+        steps, rounds = (1, 1) if options.quick else (network.steps, ROUNDS)
+        for operator, share in shares_of(session, steps=steps, rounds=rounds).items():
             if share >= 0.01:
                 print(f"{name}, {options.engine}, {operator}: {share:.1%}")
 
 
-def shares_of(session: Session, *, steps: int) -> dict[str, float]:
+def shares_of(session: Session, *, steps: int, rounds: int) -> dict[str, float]:
     """The share of each operator in the time of a training step, without those it calls; the largest first."""
     step_speed(session, steps=1, warm_up=WARM_UP)
-    rounds = []
-    for _ in range(ROUNDS):
+    taken = []
+    for _ in range(rounds):
         with profile(activities=[ProfilerActivity.CPU]) as profiler:
             step_speed(session, steps=steps)
         events = [event for event in profiler.key_averages() if "::" in event.key]
-        rounds.append({event.key: event.self_cpu_time_total for event in events})
-    times = min(rounds, key=lambda taken: sum(taken.values()))
+        taken.append({event.key: event.self_cpu_time_total for event in events})
+    times = min(taken, key=lambda times: sum(times.values()))
     total = sum(times.values())
     return {key: time / total for key, time in sorted(times.items(), key=lambda item: -item[1])}
 

@@ -89,7 +89,7 @@ def test_each_engine_is_measured_and_compared(
         if script == "peak.py":
             return PEAK
         engine, data = words[words.index("--engine") + 1], str(fashion_slice)
-        result: dict[str, float] = kernels.speed(words[0], engine, data, batch_size=2, steps=1)
+        result: dict[str, float] = kernels.speed(words[0], engine, data, batch_size=2, quick=True)
         return result
 
     def step_speed(session: Session, *, steps: int, warm_up: int) -> float:
