@@ -46,7 +46,7 @@ def shares_of(session: Session, *, steps: int, rounds: int) -> dict[str, float]:
             step_speed(session, steps=steps)
         events = [event for event in profiler.key_averages() if "::" in event.key]
         taken.append({event.key: event.self_cpu_time_total for event in events})
-    times = min(taken, key=lambda times: sum(times.values()))
+    times = min(taken, key=lambda one: sum(one.values()))
     total = sum(times.values())
     return {key: time / total for key, time in sorted(times.items(), key=lambda item: -item[1])}
 
