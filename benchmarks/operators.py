@@ -23,13 +23,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("networks", nargs="+", choices=NETWORKS)
     parser.add_argument("--engine", choices=[*engines()], default="float32", help="(default: %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="batches of 4, one step, one round")
+    parser.add_argument("--quick", action="store_true", help="batches of 64, one step, one round")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="PyTorch's threads")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     for name in options.networks:
         network = NETWORKS[name]
-        data, batch_size = data_for(network, mini=options.quick), 4 if options.quick else 128
+        data, batch_size = data_for(network, mini=options.quick), 64 if options.quick else 128
         session = session_of(name, options.engine, data, batch_size=batch_size)
         steps, rounds = (1, 1) if options.quick else (network.steps, ROUNDS)
         for operator, share in shares_of(session, steps=steps, rounds=rounds).items():

@@ -12,15 +12,19 @@ goes before each training to have all that done, and is then forgotten. The accu
 last weights or their average, once, with no image looked at twice. A line gives mean and deviation over trainings with
 different seeds. Where the validation images passed the target earlier, `val_seconds` says when.
 
+Stopped, by Ctrl-C or worse, the same command goes on with the training that it had begun; those before are kept in
+results/unfinished.json until all are done.
+
 Settings are compared with `--choosing`, by their accuracy on the validation images: no test image is looked at, and
 nothing is written.
 """
 
 import argparse
 import copy
+import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Literal
@@ -32,6 +36,7 @@ from convscope.config import Config
 from convscope.data import Batches
 from convscope.experiment.fitting import fit_session
 from convscope.experiment.session import Session, images_at_once, must_stream
+from convscope.files import write_text
 from convscope.training.checkpoint import NoCheckpoints
 from convscope.training.environment import environment
 from convscope.training.evaluate import evaluate
@@ -39,6 +44,7 @@ from convscope.training.state import BatchRecord, EpochRecord
 from figures import HERE, describe, read_lines, write_lines
 
 RESULTS = HERE / "results" / "time_to_accuracy.csv"
+UNFINISHED = HERE / "results" / "unfinished.json"
 
 Part = Literal["validation", "test"]
 
@@ -100,10 +106,16 @@ def main() -> None:
     settings = parse(Settings, flags, verb="train")
     config = setting(settings)
     part: Part = "validation" if options.choosing else "test"
+    measurement = Measurement(" ".join(flags), options.target)
+    known = {} if options.choosing else measurement.read()
     trainings = []
     for seed in range(config.seed, config.seed + options.trainings):
-        trainings.append(train_once(replace(config, seed=seed), options.target / 100, settings.data_dir, part))
-        done = trainings[-1]
+        if seed not in known:
+            known[seed] = train_once(replace(config, seed=seed), options.target / 100, settings.data_dir, part)
+            if not options.choosing:
+                measurement.keep(known)
+        done = known[seed]
+        trainings.append(done)
         print(f"seed {seed}: {done.accuracy:.2%} of the {part} images after {done.seconds:.2f} s", flush=True)
     line = result(" ".join(flags), config, trainings, options.target)
     print(f"{line['test_accuracy']}% (deviation {line['test_deviation']}) in {line['seconds']} s", end="; ")
@@ -113,6 +125,28 @@ def main() -> None:
     if config.data == "cifar10":
         print("published:", *PUBLISHED, sep="\n  ")
     write(line)
+    UNFINISHED.unlink(missing_ok=True)
+
+
+class Measurement:
+    """The trainings of one setting that are done, kept for a later call on the same machine."""
+
+    def __init__(self, flags: str, target: float) -> None:
+        self._key = {"setting": flags, "target": target, **describe(environment()), "date": None}
+
+    def read(self) -> dict[int, Training]:
+        """Of each seed; none where another measurement was the last."""
+        if not UNFINISHED.exists():
+            return {}
+        kept = json.loads(UNFINISHED.read_text(encoding="utf-8"))
+        if kept["key"] != self._key:
+            return {}
+        return {int(seed): Training(**values) for seed, values in kept["trainings"].items()}
+
+    def keep(self, trainings: dict[int, Training]) -> None:
+        """In place of what was kept before."""
+        values = {seed: asdict(training) for seed, training in trainings.items()}
+        write_text(UNFINISHED, json.dumps({"key": self._key, "trainings": values}, indent=1))
 
 
 def train_once(config: Config, target: float, data_dir: Path | None = None, part: Part = "test") -> Training:

@@ -50,6 +50,7 @@ def test_a_line_for_each_setting(
     benchmark: ModuleType, fashion_slice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(benchmark, "RESULTS", tmp_path / "results.csv")
+    monkeypatch.setattr(benchmark, "UNFINISHED", tmp_path / "unfinished.json")
 
     def run(*flags: str) -> list[dict[str, str]]:
         threads = str(torch.get_num_threads())
@@ -69,6 +70,34 @@ def test_a_line_for_each_setting(
     assert len(run("--trainings", "1", "--epochs", "1")) == 2
 
 
+def test_stopped_it_goes_on_with_the_training_it_had_begun(
+    benchmark: ModuleType, fashion_slice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmark, "RESULTS", tmp_path / "results.csv")
+    monkeypatch.setattr(benchmark, "UNFINISHED", tmp_path / "unfinished.json")
+    seeds: list[int] = []
+    stop_at = 1
+
+    def train_once(config: Config, *rest: object) -> object:
+        seeds.append(config.seed)
+        if config.seed == stop_at:
+            raise KeyboardInterrupt
+        return benchmark.Training(1.0 + config.seed, 0.5, None, 7850)
+
+    monkeypatch.setattr(benchmark, "train_once", train_once)
+    argv = ["time_to_accuracy.py", "--trainings", "3", "--data", str(fashion_slice), "--model", "linear"]
+    monkeypatch.setattr(sys, "argv", argv)
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.main()
+    stop_at = -1
+    assert benchmark.Measurement(" ".join(argv[3:]), 94.0).read().keys() == {0}
+    assert not benchmark.Measurement(" ".join([*argv[3:], "--epochs", "2"]), 94.0).read()
+    benchmark.main()
+    assert seeds == [0, 1, 1, 2] and not (tmp_path / "unfinished.json").exists()
+    (line,) = csv.DictReader((tmp_path / "results.csv").read_text(encoding="utf-8").splitlines())
+    assert (line["trainings"], line["seconds"]) == ("3", "2.0")
+
+
 def test_choosing_looks_at_no_test_image(
     benchmark: ModuleType, fashion_slice: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,7 +108,8 @@ def test_choosing_looks_at_no_test_image(
         "evaluate",
         lambda model, batches, runtime: evaluated.append(batches.samples) or evaluate(model, batches, runtime),
     )
-    monkeypatch.setattr(benchmark, "write", lambda line: pytest.fail("nothing is to be written"))
+    for name in ("write", "write_text"):
+        monkeypatch.setattr(benchmark, name, lambda *values: pytest.fail("nothing is to be written"))
     flags = ["--data", str(fashion_slice), "--model", "linear", "--epochs", "1", "--trainings", "1", "--device", "cpu"]
     monkeypatch.setattr(sys, "argv", ["time_to_accuracy.py", "--choosing", *flags])
     benchmark.main()

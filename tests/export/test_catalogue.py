@@ -27,6 +27,10 @@ SLIM: dict[str, dict[str, Any]] = {
 }
 
 
+# Their blocks are those of the others, and their stem is that of resnet18_small.
+SAME_PARTS = {"resnet50_small": "resnet50", "se_resnet18_small": "se_resnet18"}
+
+
 def draw(count: int, height: int, width: int) -> Tensor:
     """Images of coarse noise, each brighter than the one before."""
     generator = torch.Generator().manual_seed(height)
@@ -52,10 +56,10 @@ def shortened(entry: ModelEntry) -> Any:
 
 
 def distinct() -> list[list[ModelEntry]]:
-    """The networks in groups of those that are one and the same when shortened."""
+    """The networks in groups of those that are one and the same when shortened, or made of the same parts."""
     groups: dict[Any, list[ModelEntry]] = {}
     for entry in MODELS.values():
-        builder = shortened(entry)
+        builder = shortened(MODELS[SAME_PARTS.get(entry.name, entry.name)])
         same = (builder.func, builder.args) if isinstance(builder, partial) else builder
         groups.setdefault((same, size_of(entry)), []).append(entry)
     return list(groups.values())

@@ -73,7 +73,7 @@ def changed(draw: st.DrawFn, files: list[bytes]) -> bytes:
 
 
 @every_reader
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_changed_files(trials: dict[str, Trial], name: str, data: st.DataObject) -> None:
     check(trials[name], data.draw(changed(trials[name].contents)))
@@ -94,7 +94,7 @@ def test_files_of_noise(trials: dict[str, Trial], name: str, contents: bytes) ->
 
 
 @pytest.mark.parametrize("name", [reader.name for reader in READERS.values() if reader.json])
-@settings(max_examples=75)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_json_with_other_values(trials: dict[str, Trial], name: str, data: st.DataObject) -> None:
     document: Any = {"": json.loads(trials[name].contents[0])}
