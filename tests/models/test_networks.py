@@ -134,6 +134,9 @@ def test_width_is_a_factor_on_the_channels() -> None:
     half = outline("vgg11", width=0.5)
     assert half.features[0].out_channels == 32 and half.num_features == 256 * 49
     assert outline("resnet50", width=2).num_features == 4096
+    double = outline("tinyvgg_bn", width=2)
+    assert (double.block3.conv2.out_channels, double.hidden.linear.in_features) == (256, 256 * 28 * 28)
+    assert double.num_features == 128
     assert outline("densenet121", growth_rate=12).features.conv0.out_channels == 24
     for width in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(UserError, match="width is"):

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from convscope.errors import UserError
 from convscope.models.initialisation import kaiming
-from convscope.models.layers import Activation, Classifier, activate, check_dropout, named, pool_and_activate
+from convscope.models.layers import Activation, Classifier, activate, check_dropout, named, pool_and_activate, widen
 
 
 def plain_block(
@@ -126,7 +126,13 @@ class TinyVGGExplainer(Classifier):
 
 
 class TinyVGGBatchNorm(Classifier):
-    """Three blocks of 3x3 convolutions with batch normalisation, a hidden layer, the last layer."""
+    """Three blocks of 3x3 convolutions with batch normalisation, a hidden layer, the last layer.
+
+    Args:
+        hidden: units of the hidden layer.
+        dropout: share of these units that is dropped.
+        width: factor on the channels of the convolutions.
+    """
 
     def __init__(
         self,
@@ -137,13 +143,15 @@ class TinyVGGBatchNorm(Classifier):
         activation: Activation = "relu",
         hidden: int = 128,
         dropout: float = 0.25,
+        width: float = 1.0,
     ) -> None:
         super().__init__()
         self.num_features = hidden
-        self.block1 = norm_block(in_channels, 32, activation=activation)
-        self.block2 = norm_block(32, 64, activation=activation)
-        self.block3 = norm_block(64, 128, activation=activation)
-        self.hidden = hidden_layer(128 * (input_size // 8) ** 2, hidden, activation=activation, dropout=dropout)
+        first, second, third = (widen(channels, width) for channels in (32, 64, 128))
+        self.block1 = norm_block(in_channels, first, activation=activation)
+        self.block2 = norm_block(first, second, activation=activation)
+        self.block3 = norm_block(second, third, activation=activation)
+        self.hidden = hidden_layer(third * (input_size // 8) ** 2, hidden, activation=activation, dropout=dropout)
         self.output = nn.Linear(hidden, num_classes)
         kaiming(self)
 
