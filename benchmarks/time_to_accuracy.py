@@ -12,8 +12,9 @@ goes before each training to have all that done, and is then forgotten. The accu
 last weights or their average, once, with no image looked at twice. A line gives mean and deviation over trainings with
 different seeds. Where the validation images passed the target earlier, `val_seconds` says when.
 
-Stopped, by Ctrl-C or worse, the same command goes on with the training that it had begun; those before are kept in
-results/unfinished.json until all are done.
+Stopped, by Ctrl-C or worse, the same command begins again with the training in which it was stopped; those before are
+kept in results/unfinished.json until all are done. They count for the same setting, machine and versions alone; whoever
+changes the source in between deletes that file.
 
 Settings are compared with `--choosing`, by their accuracy on the validation images: no test image is looked at, and
 nothing is written.
@@ -106,7 +107,7 @@ def main() -> None:
     settings = parse(Settings, flags, verb="train")
     config = setting(settings)
     part: Part = "validation" if options.choosing else "test"
-    measurement = Measurement(" ".join(flags), options.target)
+    measurement = Measurement(config, options.target)
     known = {} if options.choosing else measurement.read()
     trainings = []
     for seed in range(config.seed, config.seed + options.trainings):
@@ -131,8 +132,8 @@ def main() -> None:
 class Measurement:
     """The trainings of one setting that are done, kept for a later call on the same machine."""
 
-    def __init__(self, flags: str, target: float) -> None:
-        self._key = {"setting": flags, "target": target, **describe(environment()), "date": None}
+    def __init__(self, config: Config, target: float) -> None:
+        self._key = {"setting": config.to_yaml(), "target": target, **describe(environment()), "date": None}
 
     def read(self) -> dict[int, Training]:
         """Of each seed; none where another measurement was the last."""

@@ -3,6 +3,7 @@
 import csv
 import importlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -90,8 +91,10 @@ def test_stopped_it_goes_on_with_the_training_it_had_begun(
     with pytest.raises(KeyboardInterrupt):
         benchmark.main()
     stop_at = -1
-    assert benchmark.Measurement(" ".join(argv[3:]), 94.0).read().keys() == {0}
-    assert not benchmark.Measurement(" ".join([*argv[3:], "--epochs", "2"]), 94.0).read()
+    config = Config(data=str(fashion_slice), model="linear")
+    assert benchmark.Measurement(config, 94.0).read().keys() == {0}
+    assert not benchmark.Measurement(replace(config, lr=0.1), 94.0).read()
+    assert not benchmark.Measurement(config, 90.0).read()
     benchmark.main()
     assert seeds == [0, 1, 1, 2] and not (tmp_path / "unfinished.json").exists()
     (line,) = csv.DictReader((tmp_path / "results.csv").read_text(encoding="utf-8").splitlines())

@@ -42,7 +42,7 @@ MEBIBYTE = 1 << 20
         lambda folder: exec("1"),
         lambda folder: (folder / ".." / "outside").write_bytes(b""),
         lambda folder: (folder.parent / "outside").mkdir(),
-        lambda folder: len(b"x" * (512 * MEBIBYTE)),  # more than an earlier test may have freed and the process kept
+        lambda folder: len(b"x" * (512 * MEBIBYTE)),  # so large a block is never one that was freed before
         lambda folder: [None for _ in iter(int, 1)],
     ],
 )
