@@ -35,10 +35,10 @@ def test_table(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
 @pytest.mark.parametrize(
     ("kernels", "words"),
     [
-        ({"obstacle": "no compiler here", "built": False, "amx": None}, "off: no compiler here"),
-        ({"obstacle": None, "built": False, "amx": None}, "built at the first training"),
-        ({"obstacle": None, "built": True, "amx": True}, "on, with AMX"),
-        ({"obstacle": None, "built": True, "amx": False}, "on, without AMX"),
+        ({"obstacle": "no compiler here", "built": False, "amx": None, "layers": {}}, "off: no compiler here"),
+        ({"obstacle": None, "built": False, "amx": None, "layers": {}}, "built at the first training"),
+        ({"obstacle": None, "built": True, "amx": True, "layers": {}}, "on, with AMX"),
+        ({"obstacle": None, "built": True, "amx": False, "layers": {}}, "on, without AMX"),
     ],
 )
 def test_compiled_kernels(
@@ -53,6 +53,17 @@ def test_compiled_kernels(
     doctor.main(["--data-dir", str(tmp_path)])
     (row,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("compiled kernels"))
     assert row.removeprefix("compiled kernels").strip() == words
+
+
+def test_layers_that_were_timed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = {"obstacle": None, "built": True, "amx": False, "layers": {"winograd": 5, "onednn": 2}, "layers_file": "F"}
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setattr("convscope.doctor.environment.kernels", lambda: facts)
+    doctor.main(["--data-dir", str(tmp_path)])
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("layers timed"))
+    assert "2 faster by onednn, 5 faster by winograd" in row and row.rstrip().endswith("Delete F")
 
 
 def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

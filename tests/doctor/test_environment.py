@@ -1,6 +1,7 @@
 """The doctor's advice, for machines that are and machines that are not this one."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from convscope.catalog import DATA
 from convscope.doctor import environment as doctor
 from convscope.doctor.environment import examine
-from convscope.kernels import build
+from convscope.kernels import build, choice
 from convscope.training import runtime
 
 
@@ -34,9 +35,22 @@ def test_compiled_kernels_are_not_built_by_looking(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(build, "obstacle", lambda: None)
     monkeypatch.setattr(build, "is_built", lambda: False)
     monkeypatch.setattr(build, "load", lambda: pytest.fail("it was built"))
-    assert doctor.kernels() == {"obstacle": None, "built": False, "amx": None}
+    nothing = {"built": False, "amx": None, "layers": {}, "layers_file": None}
+    assert doctor.kernels() == nothing | {"obstacle": None}
     monkeypatch.setattr(build, "obstacle", lambda: "no compiler")
-    assert doctor.kernels() == {"obstacle": "no compiler", "built": False, "amx": None}
+    assert doctor.kernels() == nothing | {"obstacle": "no compiler"}
+
+
+def test_what_was_found_to_be_the_fastest_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not build.load():
+        pytest.skip(f"compiled kernels are off: {build.obstacle()}")
+    monkeypatch.setattr(choice, "kept_in", lambda: tmp_path / "fastest.json")
+    assert doctor.kernels()["layers"] == {}
+    for layer in ("first", "second"):
+        choice.faster(layer, {"onednn": lambda: time.sleep(0.01), "winograd": lambda: None})
+    facts = doctor.kernels()
+    assert facts["layers"] == {"winograd": 2}
+    assert [*json.loads(Path(facts["layers_file"]).read_text())] == ["first", "second"]
 
 
 def test_missing_data_is_named_with_the_command_that_brings_it(tmp_path: Path) -> None:

@@ -159,6 +159,8 @@ def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "precision", f"{facts['precision']['auto']}: {facts['precision']['why']}"
     yield "compiling", f"not possible: {facts['compile']}" if facts["compile"] else "possible"
     yield "compiled kernels", _kernels(facts["kernels"])
+    if facts["kernels"]["layers"]:
+        yield "layers timed", _layers(facts["kernels"])
     yield "CPU", cpu["model"] or "unknown"
     yield "CPU features", ", ".join(cpu["features"]) or "none that matter here"
     quota = "" if cpu["quota"] is None else f", of which the container grants {cpu['quota']:g}"
@@ -176,3 +178,8 @@ def _kernels(kernels: dict[str, Any]) -> str:
     if not kernels["built"]:
         return "built at the first training"
     return f"on, {'with' if kernels['amx'] else 'without'} AMX"
+
+
+def _layers(kernels: dict[str, Any]) -> str:
+    ways = ", ".join(f"{count} faster by {way}" for way, count in sorted(kernels["layers"].items()))
+    return f"{ways}; timed while the machine was busy? Delete {kernels['layers_file']}"

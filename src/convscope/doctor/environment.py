@@ -11,7 +11,7 @@ import torch
 from convscope.catalog import DATA
 from convscope.data.sources import locate
 from convscope.downloads import data_directory
-from convscope.kernels import build
+from convscope.kernels import build, choice
 from convscope.training.compiled import obstacle
 from convscope.training.environment import EXTRAS, environment, version
 from convscope.training.runtime import choose_precision
@@ -67,12 +67,18 @@ def precision(device: str) -> dict[str, str]:
 
 
 def kernels() -> dict[str, Any]:
-    """The compiled kernels: `obstacle` (or None), whether they are `built`, and use `amx` (None where not known)."""
+    """The compiled kernels: `obstacle` (or None), whether they are `built`, and use `amx` (None where not known).
+
+    Once they are built, `layers` says for how many layers each way was found to be the fastest on this machine, and
+    `layers_file` in which file that is kept.
+    """
     built = build.obstacle() is None and build.is_built() and build.load()
     return {
         "obstacle": build.obstacle(),
         "built": built,
         "amx": torch.ops.convscope.has_amx() if built else None,
+        "layers": dict(choice.found()) if built else {},
+        "layers_file": str(choice.kept_in()) if built else None,
     }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -24,12 +25,22 @@ def faster(key: str, ways: Mapping[str, Callable[[], object]]) -> str:
     `key` tells what is computed, on which sizes. The machine is the library's folder, which stands for sources,
     compiler, PyTorch and CPU, and the number of threads.
     """
-    file = KERNELS.folder / f"fastest-{torch.get_num_threads()}-threads.json"
+    file = kept_in()
     name = _known.get((file, key)) or _read(file).get(key)
     if name is None or name not in ways:
         name = _agree(file, key, _measure(ways), ways)
     _known[file, key] = name
     return name
+
+
+def kept_in() -> Path:
+    """The file of what was found for as many threads as PyTorch has now; without it everything is measured anew."""
+    return KERNELS.folder / f"fastest-{torch.get_num_threads()}-threads.json"
+
+
+def found() -> Mapping[str, int]:
+    """Of each way, for how many layers it was found to be the fastest."""
+    return Counter(_read(kept_in()).values())
 
 
 def _measure(ways: Mapping[str, Callable[[], object]]) -> str:
