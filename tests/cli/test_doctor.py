@@ -63,7 +63,7 @@ def test_layers_that_were_timed(
     monkeypatch.setattr("convscope.doctor.environment.kernels", lambda: facts)
     doctor.main(["--data-dir", str(tmp_path)])
     (row,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("layers timed"))
-    assert "2 faster by onednn, 5 faster by winograd" in row and row.rstrip().endswith("Delete F")
+    assert "2 faster by onednn, 5 faster by winograd" in row and row.rstrip().endswith("deleting F")
 
 
 def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

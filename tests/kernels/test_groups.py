@@ -259,7 +259,7 @@ def test_the_faster_way_may_be_another_for_few_images(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("images, power", [(1, 1), (2, 4), (4, 4), (5, 16), (16, 16), (17, 64), (64, 64), (65, 256)])
 def test_batches_of_about_the_same_size(images: int, power: int) -> None:
-    assert groups.about(images) == power
+    assert groups.size_class(images) == power
 
 
 @pytest.mark.parametrize(

@@ -182,4 +182,4 @@ def _kernels(kernels: dict[str, Any]) -> str:
 
 def _layers(kernels: dict[str, Any]) -> str:
     ways = ", ".join(f"{count} faster by {way}" for way, count in sorted(kernels["layers"].items()))
-    return f"{ways}; timed while the machine was busy? Delete {kernels['layers_file']}"
+    return f"{ways}; if the machine was busy then, have it done anew by deleting {kernels['layers_file']}"

@@ -69,8 +69,8 @@ def precision(device: str) -> dict[str, str]:
 def kernels() -> dict[str, Any]:
     """The compiled kernels: `obstacle` (or None), whether they are `built`, and use `amx` (None where not known).
 
-    Once they are built, `layers` says for how many layers each way was found to be the fastest on this machine, and
-    `layers_file` in which file that is kept.
+    Once they are built, `layers` says for how many layers each way was found to be the fastest on this machine, a layer
+    counting once for each size of its inputs, and `layers_file` in which file that is kept.
     """
     built = build.obstacle() is None and build.is_built() and build.load()
     return {

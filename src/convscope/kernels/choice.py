@@ -39,7 +39,7 @@ def kept_in() -> Path:
 
 
 def found() -> Mapping[str, int]:
-    """Of each way, for how many layers it was found to be the fastest."""
+    """Of each way, for how many keys it was found to be the fastest."""
     return Counter(_read(kept_in()).values())
 
 

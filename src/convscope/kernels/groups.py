@@ -230,7 +230,7 @@ class Group:
         dtype = torch.bfloat16 if ours == "amx" else x.dtype
         if not self._takes_result(result_shape(self.conv, x), dtype, other):
             return "onednn"
-        kind = (about(len(x)), *x.shape[1:], x.dtype, x.requires_grad, torch.is_grad_enabled(), self._by_batch)
+        kind = (size_class(len(x)), *x.shape[1:], x.dtype, x.requires_grad, torch.is_grad_enabled(), self._by_batch)
         if (ours, kind) not in self._ways:
             key = f"{self.conv} {self.tail} sum={other is not None} {kind} {ours}"
             ways: tuple[Way, Way] = ("onednn", ours)
@@ -253,11 +253,12 @@ def are_maps(x: Tensor) -> bool:
     return x.ndim == 4 and x.numel() > 0 and x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16)
 
 
-def about(images: int) -> int:
-    """A power of four that is not below it, for sizes of batches among which the same way is the fastest.
+def size_class(images: int) -> int:
+    """The power of four that stands for batches of about as many images, the least that is not below.
 
-    For a few images at many channels Winograd's filters take longer to transform than to use: 512 channels of 4 x 4
-    pixels, forward and backward, take 8 times as long as oneDNN's way for one image and half as long for 128.
+    There the same way is the fastest. For a few images at many channels Winograd's filters take longer to transform
+    than to use: 512 channels of 4 x 4 pixels, forward and backward on two cores of a Xeon, take 8 times as long as
+    oneDNN's way for one image, and half as long for 128.
     """
     return 1 << 2 * (((images - 1).bit_length() + 1) // 2)
 
