@@ -256,6 +256,7 @@ void for_each_product(int64_t images, const Convolution& c, Visit&& visit) {
   }
 }
 
+template <typename T>
 void try_winograd(int threads) {
   Convolution c{};
   int64_t images;
@@ -266,9 +267,10 @@ void try_winograd(int threads) {
            images * c.out_height() * c.out_width() * c.row_values() * 3 * c.out_channels > 2000000);
   const Convolution3x3 same{images, c.height, c.width, c.in_channels, c.out_channels, c.padding};
   const int64_t size = images * c.out_height() * c.out_width() * c.out_channels;
-  const auto x = eighths<float>(images * c.height * c.width * c.in_channels), g = eighths<float>(size);
+  const auto x = eighths<T>(images * c.height * c.width * c.in_channels), g = eighths<T>(size);
   const auto weight = eighths<float>(c.out_channels * 3 * c.row_values());
-  auto z = room<float>(size), gx = room<float>(x.size()), gweight = room<float>(weight.size());
+  auto z = room<T>(size), gx = room<T>(x.size());
+  auto gweight = room<float>(weight.size());
   winograd(x.data(), weight.data(), same, z.data(), threads);
   winograd_by_input(g.data(), weight.data(), same, gx.data(), threads);
   winograd_by_weight(g.data(), x.data(), same, gweight.data(), threads);
@@ -416,7 +418,8 @@ int main() {
     const int threads = turn % 4 + 1;
     try_tail<float>(threads);
     try_tail<BFloat16>(threads);
-    if (turn < 20) try_winograd(threads);
+    if (turn < 20) try_winograd<float>(threads);
+    if (turn < 20) try_winograd<BFloat16>(threads);
     try_max_pool<float>(threads);
     try_max_pool<BFloat16>(threads);
     try_response_norm<float>(threads);

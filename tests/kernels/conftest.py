@@ -78,7 +78,7 @@ def conv_norm_act_pool(
 
 def winograd(x: Tensor, weight: Tensor, padding: int) -> Tensor:
     """A convolution with kernels of 3 x 3."""
-    return F.conv2d(x, weight, None, 1, padding)
+    return F.conv2d(x, weight.to(x.dtype), None, 1, padding)
 
 
 def max_pool(x: Tensor, size: int, stride: int, padding: int, ceil_mode: bool) -> tuple[Tensor, Tensor]:

@@ -124,11 +124,12 @@ def test_values_gradients_and_statistics(
         assert torch.equal(group.conv.bias.grad, torch.zeros(16))
 
 
-@pytest.mark.parametrize("way", ["onednn", "amx"])
+@pytest.mark.parametrize("way", ["onednn", "winograd", "amx"])
 @pytest.mark.parametrize("kind", ["bias-norm-pool-leaky", "conv-norm-sum-relu", "norm-relu"])
 def test_bfloat16_is_as_exact(kind: str, way: str, as_one: list[Group], monkeypatch: pytest.MonkeyPatch) -> None:
     if way == "amx" and not torch.ops.convscope.has_amx():
         pytest.skip("this CPU has no AMX instructions, and cannot imitate them")
+    monkeypatch.setattr(convolving, "has_amx", lambda: way == "amx")
     monkeypatch.setattr(groups.choice, "faster", lambda key, ways: way)
     torch.manual_seed(0)
     layers = [layer.to(memory_format=torch.channels_last) for layer in KINDS[kind]()]
@@ -202,10 +203,10 @@ def test_layers_that_rest() -> None:
     assert all(torch.equal(value, before[name]) for name, value in layers[1].state_dict().items())
 
 
-@pytest.mark.parametrize("way", ["winograd", "amx"])
+@pytest.mark.parametrize(("way", "half"), [("winograd", False), ("winograd", True), ("amx", True)])
 @pytest.mark.parametrize("kind", ["bias-norm-relu", "conv-norm-sum-relu", "bias-pool", "alone"])
 def test_the_faster_way_is_asked_for_once_and_trying_leaves_no_trace(
-    kind: str, way: str, monkeypatch: pytest.MonkeyPatch, operators: bool
+    kind: str, way: str, half: bool, monkeypatch: pytest.MonkeyPatch, operators: bool
 ) -> None:
     if way == "amx" and operators and not torch.ops.convscope.has_amx():
         pytest.skip("this CPU has no AMX instructions, and cannot imitate them")
@@ -218,28 +219,30 @@ def test_the_faster_way_is_asked_for_once_and_trying_leaves_no_trace(
             run()
         return way
 
-    monkeypatch.setattr(convolving, "has_amx", lambda: True)
+    monkeypatch.setattr(convolving, "has_amx", lambda: way == "amx")
     monkeypatch.setattr(groups.choice, "faster", faster)
     torch.manual_seed(0)
     layers = [layer.to(memory_format=torch.channels_last) for layer in KINDS[kind]()]
     plain, group = copy.deepcopy(layers), Group(layers)
-    dtype = torch.bfloat16 if way == "amx" else torch.float32
+    dtype = torch.bfloat16 if half else torch.float32
     x, other = draw((4, 3, 10, 10)), draw((4, 16, 10, 10), dtype) if "sum" in kind else None
-    with torch.autocast("cpu", torch.bfloat16, enabled=way == "amx"):
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
         ours, theirs = run(layers, x, other, group), run(plain, x, other, one_by_one(plain))
         group(x[:3].requires_grad_(), None if other is None else other[:3])  # as an epoch's last batch may be
     assert len(asked) == 1 and "Conv2d(3, 16" in asked[0]
     for mine, usual in zip(ours, theirs, strict=True):
-        assert (mine.float() - usual.float()).norm() < 0.05 * usual.float().norm() + 0.3
+        # Rounded otherwise, another of two nearly equal values wins here and there, and takes the gradient.
+        assert (mine.float() - usual.float()).norm() < 0.1 * usual.float().norm() + 0.3
     assert all(parameter.grad is None for layer in layers for parameter in layer.parameters())
     if group.norm is not None:
         assert group.norm.num_batches_tracked == 2
 
 
-def test_the_faster_way_is_known_for_each_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The first layer takes float32 in both precisions.
+@pytest.mark.parametrize("amx", [False, True])
+def test_the_faster_way_is_known_for_each_precision(amx: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The first layer takes float32 in both.
     asked: list[str] = []
-    monkeypatch.setattr(convolving, "has_amx", lambda: True)
+    monkeypatch.setattr(convolving, "has_amx", lambda: amx)
     monkeypatch.setattr(groups.choice, "faster", lambda key, ways: asked.append(key) or "onednn")
     group, x = Group([convolution().to(memory_format=torch.channels_last), norm()]), draw((4, 3, 10, 10))
     for precise in (True, False, True):

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 Way = Literal["onednn", "winograd", "amx"]
-"""PyTorch's library; Winograd's minimal filtering, in float32; Intel's units for matrices, in bfloat16."""
+"""PyTorch's library; Winograd's minimal filtering, in float32 whatever the maps are; Intel's units for matrices, in
+bfloat16."""
 
 LONGEST_KERNEL = 11
 """Height of a kernel that the operator for AMX takes at most."""
@@ -30,9 +31,18 @@ def our_way(conv: nn.Conv2d, x: Tensor) -> Way | None:
     if isinstance(conv.padding, str) or x.shape[1] != conv.in_channels or min(result_shape(conv, x)) < 1:
         return None
     if torch.is_autocast_enabled("cpu"):
-        takes = torch.get_autocast_dtype("cpu") == torch.bfloat16 and has_amx() and _suits_amx(conv)
-        return "amx" if takes else None
-    return "winograd" if x.dtype == torch.float32 and _suits_winograd(conv) else None
+        if result_dtype(x) != torch.bfloat16:
+            return None
+        if has_amx():
+            return "amx" if _suits_amx(conv) else None
+    elif x.dtype != torch.float32:
+        return None
+    return "winograd" if _suits_winograd(conv) else None
+
+
+def result_dtype(x: Tensor) -> torch.dtype:
+    """Of what a convolution makes of x: as autocast has it, or as x is."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
 
 
 def result_shape(conv: nn.Conv2d, x: Tensor) -> torch.Size:
@@ -48,7 +58,7 @@ def convolve(conv: nn.Conv2d, x: Tensor, way: Way) -> Tensor:
     """x (N, C, H, W) -> (N, C', H', W'), the bias left out; not for AMX, which goes on to what follows."""
     weight: Tensor = conv.weight
     if way == "winograd":
-        convolved: Tensor = torch.ops.convscope.winograd(x, weight, conv.padding[0])
+        convolved: Tensor = torch.ops.convscope.winograd(x.to(result_dtype(x)), weight, conv.padding[0])
         return convolved
     if weight.shape[1] == 1:
         # oneDNN's way for a single channel takes three times as long as that for four, of which three are zero:

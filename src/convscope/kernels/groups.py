@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from convscope.kernels import choice
-from convscope.kernels.convolving import Way, convolve, our_way, result_shape
+from convscope.kernels.convolving import Way, convolve, our_way, result_dtype, result_shape
 
 _USUAL = (torch.float32, "cpu")
 """What parameters and statistics are."""
@@ -227,10 +227,11 @@ class Group:
         ours = None if self.conv is None or not is_dense(x) else our_way(self.conv, x)
         if self.conv is None or ours is None:
             return "onednn"
-        dtype = torch.bfloat16 if ours == "amx" else x.dtype
+        dtype = result_dtype(x)
         if not self._takes_result(result_shape(self.conv, x), dtype, other):
             return "onednn"
-        kind = (size_class(len(x)), *x.shape[1:], x.dtype, x.requires_grad, torch.is_grad_enabled(), self._by_batch)
+        modes = (x.requires_grad, torch.is_grad_enabled(), self._by_batch)
+        kind = (size_class(len(x)), *x.shape[1:], x.dtype, dtype, *modes)
         if (ours, kind) not in self._ways:
             key = f"{self.conv} {self.tail} sum={other is not None} {kind} {ours}"
             ways: tuple[Way, Way] = ("onednn", ours)

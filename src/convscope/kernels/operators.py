@@ -101,7 +101,7 @@ def _winograd_backward(
     g: Tensor, x: Tensor, weight: Tensor, padding: int, need_gx: bool, need_dweight: bool
 ) -> tuple[Tensor, Tensor]:
     gx = _pooled(x, 1) if need_gx else x.new_empty(0)
-    return gx, _pooled(weight, 1) if need_dweight else x.new_empty(0)
+    return gx, _pooled(weight, 1) if need_dweight else weight.new_empty(0)
 
 
 def _max_pool(x: Tensor, size: int, stride: int, padding: int, ceil_mode: bool) -> tuple[Tensor, Tensor]:

@@ -11,8 +11,7 @@ namespace convscope {
 namespace {
 
 Convolution3x3 convolution_of(const Tensor& x, const Tensor& weight, int64_t padding) {
-  TORCH_CHECK(x.device().is_cpu() && x.dim() == 4 && x.scalar_type() == at::kFloat,
-              "x must be float32 of shape (N, C, H, W) on the CPU, not ", x.scalar_type(), " of shape ", x.sizes(), ".");
+  check_images(x, "x");
   TORCH_CHECK(weight.device().is_cpu() && weight.scalar_type() == at::kFloat && weight.dim() == 4 &&
                   weight.size(1) == x.size(1) && weight.size(2) == 3 && weight.size(3) == 3,
               "weight must be float32 of shape (out channels, ", x.size(1), ", 3, 3) on the CPU, not ",
@@ -28,8 +27,10 @@ Convolution3x3 convolution_of(const Tensor& x, const Tensor& weight, int64_t pad
 Tensor winograd_of_tensors(const Tensor& x_given, const Tensor& weight_given, int64_t padding) {
   const Convolution3x3 c = convolution_of(x_given, weight_given, padding);
   const Tensor x = channels_last(x_given), weight = channels_last(weight_given);
-  const Tensor z = new_images({c.images, c.out_channels, c.out_height(), c.out_width()}, at::kFloat);
-  winograd(read<float>(x), read<float>(weight), c, write<float>(z), at::get_num_threads());
+  const Tensor z = new_images({c.images, c.out_channels, c.out_height(), c.out_width()}, x.scalar_type());
+  with_type(x.scalar_type(), [&]<typename T>(T*) {
+    winograd(read<T>(x), read<float>(weight), c, write<T>(z), at::get_num_threads());
+  });
   return z;
 }
 
@@ -37,14 +38,16 @@ std::tuple<Tensor, Tensor> winograd_backward_of_tensors(const Tensor& g_given, c
                                                         const Tensor& weight_given, int64_t padding, bool need_gx,
                                                         bool need_dweight) {
   const Convolution3x3 c = convolution_of(x_given, weight_given, padding);
-  check_like(g_given, {c.images, c.out_channels, c.out_height(), c.out_width()}, at::kFloat, "g");
+  check_like(g_given, {c.images, c.out_channels, c.out_height(), c.out_width()}, x_given.scalar_type(), "g");
   const Tensor g = channels_last(g_given), x = channels_last(x_given), weight = channels_last(weight_given);
-  const Tensor gx = need_gx ? new_images(x.sizes(), at::kFloat) : at::empty({0}, x.options());
-  const Tensor dweight = need_dweight ? new_images(weight.sizes(), at::kFloat) : at::empty({0}, x.options());
-  const int threads = at::get_num_threads();
-  if (need_gx) winograd_by_input(read<float>(g), read<float>(weight), c, write<float>(gx), threads);
+  const Tensor gx = need_gx ? new_images(x.sizes(), x.scalar_type()) : at::empty({0}, x.options());
+  const Tensor dweight = need_dweight ? new_images(weight.sizes(), at::kFloat) : at::empty({0}, weight.options());
   if (c.images == 0) return {gx, dweight.zero_()};
-  if (need_dweight) winograd_by_weight(read<float>(g), read<float>(x), c, write<float>(dweight), threads);
+  const int threads = at::get_num_threads();
+  with_type(x.scalar_type(), [&]<typename T>(T*) {
+    if (need_gx) winograd_by_input(read<T>(g), read<float>(weight), c, write<T>(gx), threads);
+    if (need_dweight) winograd_by_weight(read<T>(g), read<T>(x), c, write<float>(dweight), threads);
+  });
   return {gx, dweight};
 }
 

@@ -70,8 +70,8 @@ struct Scratch {
   }
 };
 
-void convolve(const float* x, const float* packed, const Filters& filters, const Convolution3x3& c, float* z,
-              int threads) {
+template <typename T>
+void convolve(const T* x, const float* packed, const Filters& filters, const Convolution3x3& c, T* z, int threads) {
   const Tiling tiling(c);
   const int64_t tiles = c.images * tiling.per_image();
   parallel(threads, [&](int index) {
@@ -118,8 +118,8 @@ int64_t parts_of(const Sums& sizes, int64_t tiles) {
 }
 
 // The sums over the tiles [begin, end), one after the other.
-void add_up(const float* x, const float* g, const Convolution3x3& c, int64_t begin, int64_t end, float* sums,
-            int threads) {
+template <typename T>
+void add_up(const T* x, const T* g, const Convolution3x3& c, int64_t begin, int64_t end, float* sums, int threads) {
   const Tiling tiling(c);
   const Sums sizes(c);
   const int64_t group = std::min(end - begin, threads * group_size(c, end - begin));
@@ -150,7 +150,8 @@ void add_up(const float* x, const float* g, const Convolution3x3& c, int64_t beg
 
 }  // namespace
 
-void winograd(const float* x, const float* weight, const Convolution3x3& c, float* z, int threads) {
+template <typename T>
+void winograd(const T* x, const float* weight, const Convolution3x3& c, T* z, int threads) {
   const Filters filters{c.in_channels, c.out_channels};
   Arena arena(Arena::size<float>(filters.size()), shared_block());
   float* const packed = arena.take<float>(filters.size());
@@ -163,7 +164,8 @@ void winograd(const float* x, const float* weight, const Convolution3x3& c, floa
 }
 
 // A convolution of the gradient by the kernels turned round.
-void winograd_by_input(const float* g, const float* weight, const Convolution3x3& c, float* gx, int threads) {
+template <typename T>
+void winograd_by_input(const T* g, const float* weight, const Convolution3x3& c, T* gx, int threads) {
   const Convolution3x3 back{c.images, c.out_height(), c.out_width(), c.out_channels, c.in_channels, 2 - c.padding};
   const Filters filters{c.out_channels, c.in_channels};
   Arena arena(Arena::size<float>(filters.size()), shared_block());
@@ -176,7 +178,8 @@ void winograd_by_input(const float* g, const float* weight, const Convolution3x3
   convolve(g, packed, filters, back, gx, threads);
 }
 
-void winograd_by_weight(const float* g, const float* x, const Convolution3x3& c, float* gweight, int threads) {
+template <typename T>
+void winograd_by_weight(const T* g, const T* x, const Convolution3x3& c, float* gweight, int threads) {
   const Sums sizes(c);
   const int64_t tiles = c.images * Tiling(c).per_image(), parts = parts_of(sizes, tiles);
   Arena arena(Arena::size<float>(parts * sizes.size()), shared_block());
@@ -210,5 +213,12 @@ void winograd_by_weight(const float* g, const float* x, const Convolution3x3& c,
       }
   });
 }
+
+#define CONVSCOPE_INSTANTIATE(T)                                                           \
+  template void winograd(const T*, const float*, const Convolution3x3&, T*, int);          \
+  template void winograd_by_input(const T*, const float*, const Convolution3x3&, T*, int); \
+  template void winograd_by_weight(const T*, const T*, const Convolution3x3&, float*, int);
+CONVSCOPE_INSTANTIATE(float)
+CONVSCOPE_INSTANTIATE(BFloat16)
 
 }  // namespace convscope

@@ -1,5 +1,6 @@
-// A convolution in float32 with kernels of 3 x 3 and stride 1, by Winograd's minimal filtering: 36 products where the
-// definition takes 144 (Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", 2015).
+// A convolution with kernels of 3 x 3 and stride 1, by Winograd's minimal filtering: 36 products where the definition
+// takes 144 (Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", 2015). Maps may be bfloat16; what is
+// computed is float32.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +17,14 @@ struct Convolution3x3 {
 };
 
 // z (N, H', W', out_channels) from x (N, H, W, in_channels) and weight (out_channels, 3, 3, in_channels).
-void winograd(const float* x, const float* weight, const Convolution3x3& convolution, float* z, int threads);
+template <typename T>
+void winograd(const T* x, const float* weight, const Convolution3x3& convolution, T* z, int threads);
 
 // The gradients by x and by weight from g, the gradient by z.
-void winograd_by_input(const float* g, const float* weight, const Convolution3x3& convolution, float* gx, int threads);
-void winograd_by_weight(const float* g, const float* x, const Convolution3x3& convolution, float* gweight, int threads);
+template <typename T>
+void winograd_by_input(const T* g, const float* weight, const Convolution3x3& convolution, T* gx, int threads);
+
+template <typename T>
+void winograd_by_weight(const T* g, const T* x, const Convolution3x3& convolution, float* gweight, int threads);
 
 }  // namespace convscope

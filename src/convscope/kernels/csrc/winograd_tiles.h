@@ -40,8 +40,8 @@ struct WinogradTiles {
 };
 
 // A part of an image, transformed: `size` x `size` values from (top, left), zeros outside.
-template <typename Transform>
-void gather(const float* image, int64_t height, int64_t width, int64_t top, int64_t left, const WinogradTiles& tiles,
+template <typename Transform, typename T>
+void gather(const T* image, int64_t height, int64_t width, int64_t top, int64_t left, const WinogradTiles& tiles,
             int64_t index) {
   constexpr int size = Transform::from;
   const int64_t channels = tiles.channels, row_step = width * channels, place_step = tiles.place_step();
@@ -68,33 +68,34 @@ void gather(const float* image, int64_t height, int64_t width, int64_t top, int6
   }
 }
 
-inline void gather_inputs(const float* x, const Tiling& tiling, int64_t tile, const WinogradTiles& tiles,
-                          int64_t index) {
+template <typename T>
+void gather_inputs(const T* x, const Tiling& tiling, int64_t tile, const WinogradTiles& tiles, int64_t index) {
   const int64_t place = tile % tiling.per_image();
   gather<InputTransform>(x + tile / tiling.per_image() * tiling.height * tiling.width * tiles.channels, tiling.height,
                          tiling.width, place / tiling.columns * OUTPUTS - tiling.padding,
                          place % tiling.columns * OUTPUTS - tiling.padding, tiles, index);
 }
 
-inline void gather_gradients(const float* g, const Tiling& tiling, int64_t tile, const WinogradTiles& tiles,
-                             int64_t index) {
+template <typename T>
+void gather_gradients(const T* g, const Tiling& tiling, int64_t tile, const WinogradTiles& tiles, int64_t index) {
   const int64_t place = tile % tiling.per_image();
   gather<GradientTransform>(g + tile / tiling.per_image() * tiling.out_height * tiling.out_width * tiles.channels,
                             tiling.out_height, tiling.out_width, place / tiling.columns * OUTPUTS,
                             place % tiling.columns * OUTPUTS, tiles, index);
 }
 
-inline void scatter_outputs(const WinogradTiles& tiles, int64_t index, const Tiling& tiling, int64_t tile, float* z) {
+template <typename T>
+void scatter_outputs(const WinogradTiles& tiles, int64_t index, const Tiling& tiling, int64_t tile, T* z) {
   const int64_t place = tile % tiling.per_image(), channels = tiles.channels, place_step = tiles.place_step();
   const int64_t top = place / tiling.columns * OUTPUTS, left = place % tiling.columns * OUTPUTS;
   const int64_t row_step = tiling.out_width * channels;
   const int64_t rows = std::min<int64_t>(OUTPUTS, tiling.out_height - top);  // that exist
   const int64_t columns = std::min<int64_t>(OUTPUTS, tiling.out_width - left);
-  float* const corner = z + (tile / tiling.per_image() * tiling.out_height + top) * row_step + left * channels;
+  T* const corner = z + (tile / tiling.per_image() * tiling.out_height + top) * row_step + left * channels;
   for (int64_t vector = 0; vector < vectors(channels); ++vector) {
     const int count = static_cast<int>(std::min<int64_t>(lanes, channels - vector * lanes));
     const float* const from = tiles.values + vector * tiles.vector_step() + index * lanes;
-    float* const to = corner + vector * lanes;
+    T* const to = corner + vector * lanes;
     const auto read = [&](int row, int column) { return load(from + (row * INPUTS + column) * place_step); };
     if (rows == OUTPUTS && columns == OUTPUTS && count == lanes) {
       transform<OutputTransform>(
