@@ -65,13 +65,15 @@ def print_figures(figures: Sequence[Figure]) -> None:
 
 
 def write_figures(path: Path, figures: Sequence[Figure], machine: dict[str, Any]) -> None:
-    """Replace the CSV."""
+    """Put figures into a CSV, in place of those from the same CPU; what other CPUs came to stays."""
 
     def rounded(figure: Figure) -> dict[str, Any]:
         values = asdict(figure)
         return {name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in values.items()}
 
-    write_lines(path, [rounded(figure) | machine for figure in figures])
+    same = ("cpu", "features")
+    others = [old for old in read_lines(path) if any(old[key] != machine[key] for key in same)]
+    write_lines(path, [*others, *(rounded(figure) | machine for figure in figures)])
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
