@@ -135,6 +135,7 @@ def test_comes_back_from_json_the_same() -> None:
         ({"mean": [float("nan")]}, "must be finite"),
         ({"std": [0.0]}, "every std positive"),
         ({"border": None}, "'border' is"),
+        ({"border": 10**400}, "'border' has a number beyond all that a float can hold"),
     ],
 )
 def test_a_damaged_record_is_refused(change: dict[str, Any], message: str) -> None:

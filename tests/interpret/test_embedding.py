@@ -11,9 +11,9 @@ from convscope.interpret import principal_components, tsne
 from convscope.interpret.embedding import gradient, joint_probabilities
 
 
-def blobs(each=40, dims=12, distance=12.0):
+def blobs(each=40, dims=12, distance=12.0, seed=0):
     """Three groups, each around a point of its own; and the group of every point."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
     middles = distance * torch.eye(dims)[:3]
     groups = torch.arange(3).repeat_interleave(each)
     return middles[groups] + torch.randn(3 * each, dims, generator=generator), groups
@@ -62,12 +62,18 @@ def test_tsne_sets_groups_apart():
 
 
 def test_the_divergence_falls_as_low_as_that_of_scikit_learn():
-    features, _ = blobs(distance=3.0)
-    found = tsne(features, perplexity=15)
-    other = TSNE(perplexity=15, method="exact", init="pca", learning_rate="auto", max_iter=750)
-    other.fit(features.numpy())
-    assert found.divergences[-1] < found.divergences[0] / 2
-    assert found.divergences[-1] < 1.05 * other.kl_divergence_
+    # Which of many hollows a descent ends in hangs on the last bits, and so on the CPU: in one of them either may lie a
+    # twentieth below the other.
+    ours, theirs = [], []
+    for seed in range(5):
+        features, _ = blobs(distance=3.0, seed=seed)
+        found = tsne(features, perplexity=15)
+        other = TSNE(perplexity=15, method="exact", init="pca", learning_rate="auto", max_iter=750)
+        other.fit(features.numpy())
+        assert found.divergences[-1] < found.divergences[0] / 2
+        ours.append(found.divergences[-1])
+        theirs.append(other.kl_divergence_)
+    assert sum(ours) < 1.05 * sum(theirs)
 
 
 def test_the_same_features_give_the_same_points():

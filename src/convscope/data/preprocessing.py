@@ -216,4 +216,9 @@ def _numbers(name: str, values: object) -> tuple[float, ...]:
         isinstance(value, (int, float)) and not isinstance(value, bool) for value in values
     ):
         raise UserError(f"the preprocessing's '{name}' is {values!r}, not made of numbers: restore the file.")
-    return tuple(float(value) for value in values)
+    try:
+        return tuple(float(value) for value in values)
+    except OverflowError as error:
+        raise UserError(
+            f"the preprocessing's '{name}' has a number beyond all that a float can hold: restore the file."
+        ) from error
