@@ -41,8 +41,8 @@ def cpu_gains_by_bfloat16() -> bool:
 
     AMX does. Intel's AVX512-BF16 without AMX does not: its products take twice as long as float32's, and a step of
     `tinyvgg_bn` took 301 ms instead of 223 on one core of a Xeon whose hypervisor hides AMX. AMD's does: on two
-    cores of an EPYC (Zen 4) `tinyvgg_bn` trains 1.6 times as fast as in float32, `resnet18_small` 1.8 times, both 1.2
-    times with the compiled kernels, whose float32 spares products (benchmarks/results/kernels.csv).
+    cores of an EPYC (Zen 4) `tinyvgg_bn` and `resnet18_small` train 1.8 times as fast as in float32, 1.2 and 1.3 times
+    with the compiled kernels, whose float32 spares products (benchmarks/results/kernels.csv).
     """
     capabilities = torch.cpu.get_capabilities()
     if capabilities.get("amx_bf16", False):
